@@ -1,0 +1,1 @@
+//! Adapters that run real agents: command and JSON lines.

@@ -1,0 +1,1 @@
+//! Know when all is done: ledger Dijkstra-Scholten.

@@ -1,0 +1,246 @@
+//! Tasks as every crate sees them: what to do, and how it ended.
+
+use core::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The largest inline value of a task, in bytes. Larger results go to files.
+pub const VALUE_MAX: usize = 4_096;
+
+/// The largest payload and recipe of a task together, in bytes.
+pub const DESCRIPTOR_MAX: usize = 256 * 1_024;
+
+/// What a peer can do: 1 to 64 bytes of `a-z 0-9 . _ / -`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Capability(String);
+
+/// Why a text names no capability. The fault of whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no capability: expected 1 to 64 of a-z 0-9 . _ / -")]
+pub struct BadCapability {
+    /// The refused text, at most 80 characters of it.
+    pub text: String,
+}
+
+impl Capability {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Capability {
+    type Err = BadCapability;
+    fn from_str(text: &str) -> Result<Self, BadCapability> {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._/-".contains(c);
+        if text.is_empty() || text.len() > 64 || !text.chars().all(known) {
+            return Err(BadCapability { text: text.chars().take(80).collect() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Capability {
+    type Error = BadCapability;
+    fn try_from(text: String) -> Result<Self, BadCapability> {
+        text.parse()
+    }
+}
+
+impl From<Capability> for String {
+    fn from(capability: Capability) -> Self {
+        capability.0
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is to be done. Opaque to the protocols except for `requires`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// What sort of work, e.g. `hash`. Kinds that start with `formic/` are the mesh's own.
+    pub kind: String,
+    /// A name for people, e.g. the plan's task name or a path.
+    pub name: String,
+    /// Capabilities the executing peer must have: sorted, unique. Empty: any peer will do.
+    pub requires: Vec<Capability>,
+    /// What the agent gets: JSON text for the shipped adapters.
+    pub payload: Vec<u8>,
+    /// How to run it where the peer has no agent of its own for it: JSON of `formic::Recipe`, or empty.
+    /// Children inherit it from their parent.
+    pub recipe: Vec<u8>,
+    /// How long one execution may take; `None`: the agent's own limit.
+    pub wall: Option<Duration>,
+}
+
+impl Descriptor {
+    /// SHA-256 over all fields, length-prefixed; part of the task's [`Key`](crate::Key).
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(self.payload.len() + self.recipe.len() + 256);
+        let mut field = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        };
+        field(b"formic/descriptor/1");
+        field(self.kind.as_bytes());
+        field(self.name.as_bytes());
+        field(&self.payload);
+        field(&self.recipe);
+        let wall_us = self.wall.map_or(u128::MAX, |wall| wall.as_micros());
+        field(&wall_us.to_be_bytes());
+        for capability in &self.requires {
+            field(capability.as_str().as_bytes());
+        }
+        Digest::of(&[&bytes])
+    }
+}
+
+/// A file a task produced, on storage that the readers share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// The name the plan gave it.
+    pub name: String,
+    /// Where it lies: an absolute path.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+}
+
+/// What a task produced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Output {
+    /// JSON text, at most [`VALUE_MAX`] bytes.
+    pub value: Vec<u8>,
+    /// Declared output files, sorted by name, unique.
+    pub files: Vec<OutputFile>,
+}
+
+/// How an execution ended. A fact: the first one to reach the ledger is the task's result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The agent did it.
+    Ok(Output),
+    /// The agent said it cannot, died, or broke its protocol. Never retried silently.
+    Failed(Failure),
+    /// A limit was hit, e.g. `wall`.
+    Expired {
+        /// Which limit, and its value.
+        reason: String,
+    },
+    /// Nobody wants the result any more.
+    Cancelled {
+        /// Who or what cancelled it.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// A failure with `code` and `message`, not retryable.
+    pub fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::Failed(Failure { code: code.to_owned(), message: message.into(), retryable: false })
+    }
+
+    /// Whether the task did what it was asked to.
+    pub const fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok(_))
+    }
+
+    /// One word for events and reports: `ok`, `failed`, `expired`, `cancelled`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Failed(_) => "failed",
+            Self::Expired { .. } => "expired",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// SHA-256 over variant and fields, length-prefixed. Equal results have equal digests.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        let mut field = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        };
+        field(b"formic/outcome/1");
+        field(self.word().as_bytes());
+        match self {
+            Self::Ok(output) => {
+                field(&output.value);
+                for file in &output.files {
+                    field(file.name.as_bytes());
+                    field(file.digest.as_bytes());
+                }
+            }
+            Self::Failed(failure) => {
+                field(failure.code.as_bytes());
+                field(failure.message.as_bytes());
+            }
+            Self::Expired { reason } | Self::Cancelled { reason } => field(reason.as_bytes()),
+        }
+        Digest::of(&[&bytes])
+    }
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Failure {
+    /// A short word for programs: `failed`, `crashed`, `panicked`, `protocol`, `flood`, ...
+    pub code: String,
+    /// A sentence for people, at most 1,024 bytes.
+    pub message: String,
+    /// Whether the agent thinks another try may succeed.
+    pub retryable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_checked() {
+        assert_eq!("rust/1.80".parse::<Capability>().map(String::from), Ok("rust/1.80".into()));
+        for bad in ["", "Hash", "a b", &"x".repeat(65)] {
+            assert!(bad.parse::<Capability>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn digests_depend_on_every_field() {
+        let base = Descriptor {
+            kind: "k".into(),
+            name: "n".into(),
+            requires: vec![],
+            payload: b"p".to_vec(),
+            recipe: vec![],
+            wall: None,
+        };
+        let digest = base.digest();
+        let others = [
+            Descriptor { kind: "kn".into(), name: String::new(), ..base.clone() },
+            Descriptor { requires: "a".parse().into_iter().collect(), ..base.clone() },
+            Descriptor { payload: vec![], recipe: b"p".to_vec(), ..base.clone() },
+            Descriptor { wall: Some(Duration::ZERO), ..base.clone() },
+        ];
+        assert!(others.iter().all(|other| other.digest() != digest));
+        assert_ne!(
+            Outcome::Expired { reason: "x".into() }.digest(),
+            Outcome::Cancelled { reason: "x".into() }.digest()
+        );
+    }
+}

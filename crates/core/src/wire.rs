@@ -1,0 +1,112 @@
+//! The codec: bincode 2 behind two functions, size-limited, trailing bytes refused.
+//!
+//! bincode 2.0.1 is finished and unmaintained, so nothing outside this module names it: leaving it is
+//! a change of this file (dependencies.md).
+#![deny(clippy::indexing_slicing, clippy::as_conversions)]
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The first bytes of every connection.
+pub const MAGIC: [u8; 4] = *b"FRMC";
+
+/// The version of the messages in this build.
+pub const VERSION: u16 = 1;
+
+/// The largest encoded message of any class, in bytes.
+pub const MESSAGE_MAX: usize = 1 << 20;
+
+/// Why bytes could not be encoded or decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The encoded value is larger than a message may be. The caller's fault.
+    #[error("message has {size} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Encoded size in bytes.
+        size: usize,
+        /// Largest allowed size in bytes.
+        limit: usize,
+    },
+    /// The value cannot be represented, e.g. a map without a length. The caller's fault.
+    #[error("value cannot be encoded")]
+    Unencodable,
+    /// Not the bytes of such a value. The sender's fault.
+    #[error("bytes are no valid message")]
+    Malformed,
+    /// A valid value, and then more. The sender's fault.
+    #[error("{extra} bytes after the end of the message")]
+    Trailing {
+        /// How many bytes are left over.
+        extra: usize,
+    },
+}
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MESSAGE_MAX>> =
+    bincode::config::standard().with_limit::<MESSAGE_MAX>();
+
+/// Encodes `value`.
+///
+/// # Errors
+/// [`WireError::TooLarge`] above [`MESSAGE_MAX`] bytes, [`WireError::Unencodable`].
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
+    let bytes = bincode::serde::encode_to_vec(value, CONFIG).map_err(|_| WireError::Unencodable)?;
+    if bytes.len() > MESSAGE_MAX {
+        return Err(WireError::TooLarge { size: bytes.len(), limit: MESSAGE_MAX });
+    }
+    Ok(bytes)
+}
+
+/// Decodes exactly one value from all of `bytes`. Allocates no more than [`MESSAGE_MAX`] bytes.
+///
+/// # Errors
+/// [`WireError::TooLarge`] before anything is read, [`WireError::Malformed`], [`WireError::Trailing`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    if bytes.len() > MESSAGE_MAX {
+        return Err(WireError::TooLarge { size: bytes.len(), limit: MESSAGE_MAX });
+    }
+    let (value, used) =
+        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|_| WireError::Malformed)?;
+    match bytes.len().checked_sub(used) {
+        Some(0) => Ok(value),
+        Some(extra) => Err(WireError::Trailing { extra }),
+        None => Err(WireError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Failure, Outcome};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_is_encoded_decodes_and_nothing_else_does(text in ".{0,40}", retryable: bool) {
+            let outcome = Outcome::Failed(Failure { code: "c".into(), message: text, retryable });
+            let bytes = encode(&outcome).unwrap();
+            prop_assert_eq!(decode::<Outcome>(&bytes), Ok(outcome));
+            for end in 0..bytes.len() {
+                prop_assert_eq!(decode::<Outcome>(&bytes[..end]), Err(WireError::Malformed));
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            prop_assert_eq!(decode::<Outcome>(&longer), Err(WireError::Trailing { extra: 1 }));
+        }
+    }
+
+    #[test]
+    fn a_huge_length_allocates_nothing() {
+        // Varint marker 253: a 64-bit length follows.
+        let bytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
+        assert_eq!(decode::<Vec<u8>>(&bytes), Err(WireError::Malformed));
+    }
+
+    #[test]
+    fn too_large_is_refused_on_both_sides() {
+        let large = vec![0u8; MESSAGE_MAX + 1];
+        assert!(matches!(encode(&large), Err(WireError::TooLarge { .. })));
+        assert!(matches!(decode::<Vec<u8>>(&large), Err(WireError::TooLarge { .. })));
+    }
+}

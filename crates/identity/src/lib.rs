@@ -1,0 +1,1 @@
+//! Prove who said it: keys and signatures.

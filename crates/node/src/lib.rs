@@ -1,0 +1,1 @@
+//! Compose the protocols into one peer, still pure.

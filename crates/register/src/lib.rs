@@ -1,0 +1,1 @@
+//! Agree on one value among a majority that may crash.

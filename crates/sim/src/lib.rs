@@ -1,0 +1,1 @@
+//! Seeded world in virtual time: faults, oracles, replay.

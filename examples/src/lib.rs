@@ -1,0 +1,1 @@
+//! Programs and plans a newcomer runs.

@@ -1,0 +1,1 @@
+//! Conformance, multi-host and end to end tests.

@@ -1,0 +1,1 @@
+//! Delivery inside a process.

@@ -1,0 +1,1 @@
+//! Delivery across hosts: QUIC with mutual authentication by raw public key.
