@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use formic_core::{Descriptor, Digest, JobId, Key, Life, Outcome, transport::Class};
+use serde::{Deserialize, Serialize};
+
+use crate::{Certificate, Decree, Statement};
+
+/// A job as its home group stores it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The job.
+    pub job: JobId,
+    /// The root task.
+    pub root: Arc<Descriptor>,
+    /// SHA-256 of the plan as the user wrote it.
+    pub plan: Digest,
+    /// The home group by rank: 1, 2, or an odd number of lives, unique peers. Rank 0 hosts the root.
+    pub home: Vec<Life>,
+}
+
+/// A peer that waits for a task on behalf of one of its own tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Waiter {
+    /// Where the ledger entry is.
+    pub life: Life,
+    /// The task that owns the entry.
+    pub owner: Key,
+}
+
+/// Counts over an execution tree: a task and all it spawned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tally {
+    /// Tasks, the root not counted.
+    pub tasks: u64,
+    /// Of these: ended well.
+    pub ok: u64,
+    /// Of these: failed, expired or cancelled.
+    pub failed: u64,
+    /// Executions that the ledgers started for them, at least one each.
+    pub executions: u64,
+}
+
+/// "The body finished, and every task it spawned is done, except these tails, which are handed over."
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fact {
+    /// The task.
+    pub key: Key,
+    /// Who executed the body.
+    pub by: Life,
+    /// How the body ended.
+    pub outcome: Outcome,
+    /// Children handed over to the waiter.
+    pub tails: Vec<Tail>,
+    /// Counts over the tree below and including this task, handed-over tails excluded.
+    pub tally: Tally,
+}
+
+/// A child handed over to its parent's waiter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tail {
+    /// The child.
+    pub key: Key,
+    /// Who was asked to execute it.
+    pub life: Option<Life>,
+    /// What it is to do, so that the adopter can respawn it.
+    pub descriptor: Arc<Descriptor>,
+}
+
+/// Batched control: everything one peer owes another, idempotent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Signal {
+    /// Tasks I have (T7).
+    pub accepted: Vec<Key>,
+    /// Facts (T6).
+    pub done: Vec<Fact>,
+    /// Facts I have taken (T8).
+    pub taken: Vec<Key>,
+    /// Tasks I do not want any more, on behalf of this owner (T9).
+    pub cancelled: Vec<(Key, Key)>,
+    /// Tasks I was asked about and do not have (T9).
+    pub unknown: Vec<Key>,
+}
+
+/// What a life reports when it seals (section 7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Seal {
+    /// Tasks alive here when the seal came.
+    pub live_before: u32,
+    /// Distinct tasks this life asked others (or itself) to execute, first attempts only.
+    pub sent: u64,
+    /// Distinct tasks this life accepted.
+    pub accepted: u64,
+    /// Bodies this life ran to the end.
+    pub finished: u64,
+}
+
+/// What peers say to each other about one job. All idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// Rank 0 asks a home life to store the job (T1).
+    HomePut {
+        /// The job.
+        spec: Arc<JobSpec>,
+    },
+    /// Stored.
+    HomeAck,
+    /// A home peer came back with its records: this life now holds that peer's rank.
+    HomeBack,
+    /// Execute this task.
+    Work {
+        /// The task.
+        key: Key,
+        /// Which attempt.
+        attempt: u16,
+        /// What to do.
+        descriptor: Arc<Descriptor>,
+        /// Who waits for it.
+        waiter: Waiter,
+        /// Who respawns the owner if its executor dies: the owner's own waiters.
+        grand: Vec<Waiter>,
+        /// Children of an earlier attempt known to be alive elsewhere.
+        hints: Vec<(Key, Life)>,
+    },
+    /// Batched control.
+    Signal(Signal),
+    /// "I run `key`, whose owner's peer died: tell whoever re-executes `owner`" (T14).
+    Orphan {
+        /// The orphaned task.
+        key: Key,
+        /// The task that spawned it.
+        owner: Key,
+    },
+    /// A message of the register that decides the result.
+    Register(formic_register::Message<Decree>),
+    /// Seal yourself (T20).
+    Probe {
+        /// Digest of the decided result.
+        result: Digest,
+    },
+    /// I am sealed (T21).
+    Sealed {
+        /// What I found.
+        seal: Seal,
+    },
+    /// Sign this if it agrees with the decided result.
+    Attest {
+        /// What is to be signed.
+        statement: Arc<Statement>,
+    },
+    /// The job is over (T23).
+    Announce {
+        /// The result that was decided, with its counts.
+        decree: Arc<Decree>,
+        /// The proof.
+        certificate: Arc<Certificate>,
+    },
+    /// I know the verdict (T24).
+    AnnounceAck,
+}
+
+impl Message {
+    /// How this message travels.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::HomePut { .. } | Self::Work { .. } | Self::Announce { .. } => Class::Data,
+            Self::Register(_) | Self::Signal(_) => Class::Data,
+            _ => Class::Control,
+        }
+    }
+}
