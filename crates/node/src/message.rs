@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use formic_completion::{Certificate, Decree};
+use formic_core::{Descriptor, Digest, JobId, Life, transport::Class};
+use formic_identity::Signature;
+use serde::{Deserialize, Serialize};
+
+use crate::Status;
+
+/// Everything peers and clients say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// Who is here.
+    Mesh(formic_mesh::Message),
+    /// Who is alive.
+    Healing(formic_healing::Message),
+    /// Who does what.
+    Work(formic_work::Message),
+    /// Know when all is done.
+    Completion {
+        /// The job.
+        job: JobId,
+        /// What about it.
+        message: formic_completion::Message,
+    },
+    /// A home life's signature over a completion statement.
+    Attestation {
+        /// The job.
+        job: JobId,
+        /// What was signed.
+        statement: Digest,
+        /// The signer's public key: SubjectPublicKeyInfo, DER.
+        public_key: Vec<u8>,
+        /// The signature.
+        signature: Signature,
+    },
+    /// From a client, which is no member: `formic submit`, `formic status`, `formic run`.
+    Request(Request),
+    /// To a client.
+    Reply(Reply),
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Request {
+    /// Host this job; answered by `Accepted` or `Refused`, later by `Verdict`.
+    Submit {
+        /// Returned in the answer.
+        request: u64,
+        /// The root task.
+        root: Arc<Descriptor>,
+        /// SHA-256 of the plan as the user wrote it.
+        plan: Digest,
+    },
+    /// Tell me the verdict of this job when it is there; answered by `Verdict` or `Unknown`.
+    Watch {
+        /// The job.
+        job: JobId,
+    },
+    /// Cancel this job.
+    Cancel {
+        /// The job.
+        job: JobId,
+        /// Who and why, for people.
+        reason: String,
+    },
+    /// Who is there, and what goes on?
+    Status,
+    /// Leave in good order (used by a launcher that started the peer; loopback meshes only).
+    Leave,
+}
+
+/// What a client hears.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reply {
+    /// A majority of the home group has the job.
+    Accepted {
+        /// From the request.
+        request: u64,
+        /// The job.
+        job: JobId,
+        /// Its home group by rank: whom to watch when this peer dies.
+        home: Vec<Life>,
+    },
+    /// The job is not accepted.
+    Refused {
+        /// From the request.
+        request: u64,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The job is over.
+    Verdict {
+        /// The job.
+        job: JobId,
+        /// Result and counts.
+        decree: Arc<Decree>,
+        /// The proof.
+        certificate: Arc<Certificate>,
+    },
+    /// This peer does not know the job.
+    Unknown {
+        /// The job.
+        job: JobId,
+    },
+    /// Who is there, and what goes on.
+    Status(Arc<Status>),
+}
+
+impl Message {
+    /// How this message travels.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Mesh(message) => message.class(),
+            Self::Healing(message) => message.class(),
+            Self::Work(message) => message.class(),
+            Self::Completion { message, .. } => message.class(),
+            Self::Attestation { .. } => Class::Control,
+            Self::Request(_) | Self::Reply(_) => Class::Data,
+        }
+    }
+}

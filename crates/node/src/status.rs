@@ -1,0 +1,55 @@
+use formic_core::{Capability, Digest, JobId, Life, transport::Address};
+use serde::{Deserialize, Serialize};
+
+/// A peer's view of the mesh and its own work.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Status {
+    /// The mesh, once joined.
+    pub mesh: Option<Digest>,
+    /// Who answers.
+    pub me: Life,
+    /// All known members, this one included, sorted by life.
+    pub members: Vec<MemberStatus>,
+    /// Jobs with state at this peer, sorted.
+    pub jobs: Vec<JobStatus>,
+}
+
+/// One member as seen by the answering peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Who.
+    pub life: Life,
+    /// Its name.
+    pub name: String,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// Where it can be reached.
+    pub addresses: Vec<Address>,
+    /// `alive`, `suspect`, `down`, `leaving`.
+    pub state: String,
+    /// Agent slots.
+    pub slots: u32,
+    /// Bodies running, as last heard.
+    pub running: u32,
+    /// Tasks queued, as last heard.
+    pub queued: u32,
+    /// Microseconds since it was last heard; 0 for the answering peer.
+    pub heard_us: u64,
+}
+
+/// One job as seen by the answering peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Which.
+    pub job: JobId,
+    /// `open`, `sealed`, `closed`.
+    pub state: String,
+    /// This peer's rank in its home group.
+    pub rank: Option<usize>,
+    /// Tasks alive at this peer.
+    pub live: u64,
+    /// Children this peer waits for.
+    pub awaited: u64,
+    /// Home lives that are alive, of how many.
+    pub home_alive: (usize, usize),
+}
