@@ -1,17 +1,44 @@
 //! Agree on one value among a majority that may crash (single-decree, promise/accept).
+//!
+//! ```text
+//!   proposer                                 replicas (ranked)
+//!   rank 0, round 1:  Accept(1.0, v) ------> persist, Accepted     no promises needed
+//!   anyone, round 2+: Prepare(b)     ------> persist, Promise(b, accepted?)
+//!                     Accept(b, v)   ------> persist, Accepted
+//!                     quorum of Accepted: Decided(v) to all
+//! ```
+//!
+//! ```
+//! use formic_core::{Incarnation, Life, PeerId, Protocol, Time};
+//! use formic_register::{Effect, Input, Register};
+//!
+//! let life = |n| Life::new(PeerId::from_bytes([n; 32]), Incarnation(1));
+//! let mut alone = Register::new(vec![life(1)], 0)?;
+//! let mut out = Vec::new();
+//! alone.handle(Time::ZERO, Input::Propose("done"), &mut out)?;
+//! assert!(out.contains(&Effect::Decided("done")));
+//! # Ok::<(), formic_register::Error>(())
+//! ```
+//!
+//! **Guarantees.** All replicas decide one value, proposed by somebody, under loss, duplication,
+//! reordering and restart from any durable prefix (`tests::interleavings`). Promises never fall
+//! (same walk). Round 1 belongs to rank 0, which repeats its value after a restart
+//! (`tests::reserved`). Of two replicas rank 0 decides alone and rank 1 never does (`tests::two`).
+//!
+//! **Limits.** One value, a fixed ranked list of peers, at most 7 of them. A replica that lost its
+//! disk must not take part; whoever owns the register sees to that. No leases, no change of replicas.
+//!
+//! **Sources.** Lamport, *The Part-Time Parliament*, ACM TOCS 16 (1998). Deviations: the first round
+//! is granted in advance to rank 0, which saves a round trip where nothing fails; of two replicas the
+//! anchor alone is a quorum, so that a mesh of two survives the loss of one.
 
-use serde::{Deserialize, Serialize};
+mod error;
+mod message;
+mod register;
 
-/// Placeholder of the wire message, replaced with the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Message<V> {
-    /// The decided value.
-    Decided(V),
-}
+pub use error::Error;
+pub use message::{Ballot, Effect, Input, Message, Record};
+pub use register::{Register, is_quorum};
 
-/// Placeholder of the durable record, replaced with the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Record<V> {
-    /// The decided value.
-    Decided(V),
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+
+use formic_core::{Incarnation, Life, PeerId, Protocol, Random, Time};
+
+use crate::{Ballot, Effect, Error, Input, Message, Record, Register, is_quorum};
+
+mod interleavings;
+
+fn life(rank: usize, incarnation: u64) -> Life {
+    let byte = u8::try_from(rank).unwrap() + 1;
+    Life::new(PeerId::from_bytes([byte; 32]), Incarnation(incarnation))
+}
+
+fn group(count: usize) -> Vec<Life> {
+    (0..count).map(|rank| life(rank, 1)).collect()
+}
+
+fn replica(count: usize, rank: usize) -> Register<u32> {
+    Register::new(group(count), rank).unwrap()
+}
+
+fn feed(register: &mut Register<u32>, input: Input<u32>) -> Vec<Effect<u32>> {
+    let mut out = Vec::new();
+    register.handle(Time::ZERO, input, &mut out).unwrap();
+    register.check();
+    out
+}
+
+const fn ballot(round: u64, rank: u8) -> Ballot {
+    Ballot { round, rank }
+}
+
+/// Rank 0 needs no promises in round 1, and a restart must not change what it sent there.
+#[test]
+fn reserved() {
+    let mut first = replica(3, 0);
+    let out = feed(&mut first, Input::Propose(7));
+    let accept = Message::Accept { ballot: ballot(1, 0), value: 7 };
+    assert_eq!(
+        out,
+        [
+            Effect::Persist(Record::Accepted(ballot(1, 0), 7)),
+            Effect::Send { to: life(1, 1), message: accept.clone() },
+            Effect::Send { to: life(2, 1), message: accept.clone() },
+        ]
+    );
+    let mut again = replica(3, 0);
+    feed(&mut again, Input::Restore(vec![Record::Accepted(ballot(1, 0), 7)]));
+    let out = feed(&mut again, Input::Propose(8));
+    assert!(out.contains(&Effect::Send { to: life(1, 1), message: accept }), "{out:?}");
+}
+
+/// Rank 0 that promised a later ballot has lost its reserved round.
+#[test]
+fn reserved_round_is_gone_after_a_promise() {
+    let mut first = replica(3, 0);
+    feed(
+        &mut first,
+        Input::Message { from: life(1, 1), message: Message::Prepare { ballot: ballot(2, 1) } },
+    );
+    let out = feed(&mut first, Input::Propose(7));
+    let prepare = Message::Prepare { ballot: ballot(3, 0) };
+    assert!(out.contains(&Effect::Send { to: life(2, 1), message: prepare }), "{out:?}");
+}
+
+#[test]
+fn two() {
+    let mut anchor = replica(2, 0);
+    assert!(feed(&mut anchor, Input::Propose(1)).contains(&Effect::Decided(1)));
+    let mut second = replica(2, 1);
+    let out = feed(&mut second, Input::Propose(2));
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Decided(_))), "{out:?}");
+    assert!(is_quorum(&BTreeSet::from([0]), 2) && !is_quorum(&BTreeSet::from([1]), 2));
+    assert!(is_quorum(&BTreeSet::from([1, 2]), 3) && !is_quorum(&BTreeSet::from([0]), 3));
+}
+
+#[test]
+fn whoever_asks_after_the_decision_is_told() {
+    let mut anchor = replica(2, 0);
+    feed(&mut anchor, Input::Propose(1));
+    let message = Message::Prepare { ballot: ballot(2, 1) };
+    let out = feed(&mut anchor, Input::Message { from: life(1, 1), message });
+    assert_eq!(out, [Effect::Send { to: life(1, 1), message: Message::Decided(1) }]);
+}
+
+#[test]
+fn bad_input_is_refused_and_changes_nothing() {
+    let mut register = replica(3, 1);
+    feed(&mut register, Input::Deadline);
+    let message = |from, message| Input::Message { from, message };
+    let cases = [
+        (message(life(8, 1), Message::Decided(1)), Error::NotReplica { from: life(8, 1) }),
+        (message(life(1, 1), Message::Decided(1)), Error::NotReplica { from: life(1, 1) }),
+        (
+            message(life(2, 1), Message::Accept { ballot: ballot(1, 2), value: 1 }),
+            Error::ForeignBallot { from: life(2, 1), ballot: ballot(1, 2) },
+        ),
+        (
+            message(life(2, 1), Message::Prepare { ballot: ballot(4, 0) }),
+            Error::ForeignBallot { from: life(2, 1), ballot: ballot(4, 0) },
+        ),
+        (Input::Restore(vec![]), Error::RestoreNotFirst),
+        (
+            Input::Replaced { rank: 0, life: life(2, 2) },
+            Error::WrongRank { rank: 0, life: life(2, 2) },
+        ),
+    ];
+    for (input, error) in cases {
+        let before = register.clone();
+        let mut out = Vec::new();
+        assert_eq!(register.handle(Time::ZERO, input, &mut out), Err(error));
+        assert_eq!((register.clone(), out), (before, vec![]));
+    }
+    assert!(Register::<u32>::new(group(3), 3).is_err());
+    assert!(Register::<u32>::new(vec![life(0, 1), life(0, 2)], 0).is_err());
+}
+
+#[test]
+fn two_values_under_one_ballot_are_refused() {
+    let mut register = replica(3, 1);
+    let accept = |value| Message::Accept { ballot: ballot(1, 0), value };
+    feed(&mut register, Input::Message { from: life(0, 1), message: accept(1) });
+    let input = Input::Message { from: life(0, 1), message: accept(2) };
+    let error = register.handle(Time::ZERO, input, &mut Vec::new());
+    assert_eq!(error, Err(Error::TwoValues { from: life(0, 1), ballot: ballot(1, 0) }));
+}
+
+#[test]
+fn a_replaced_replica_is_asked_again() {
+    let mut first = replica(3, 0);
+    feed(&mut first, Input::Propose(7));
+    let out = feed(&mut first, Input::Replaced { rank: 1, life: life(1, 2) });
+    let message = Message::Accept { ballot: ballot(1, 0), value: 7 };
+    assert_eq!(out, [Effect::Send { to: life(1, 2), message }]);
+}
