@@ -1,0 +1,85 @@
+use serde::{Deserialize, Serialize};
+
+/// One line of the event log: the single source for reports, `formic why` and replay.
+///
+/// Lives are written `PEER.INCARNATION` with the first 8 digits of the peer; jobs and tasks in full.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Microseconds since the start of the command that owns the log.
+    pub at_us: u64,
+    /// The life that saw it; `-` for the command itself.
+    pub peer: String,
+    /// What.
+    #[serde(flatten)]
+    pub event: LogEvent,
+}
+
+/// What can happen, as the event log names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the variants' docs say what the fields of a log line are")]
+pub enum LogEvent {
+    /// A command starts peers or submits a job.
+    RunStarted {
+        version: String,
+        plan: String,
+        peers: u32,
+        transport: String,
+        seed: u64,
+        durable: bool,
+    },
+    /// A peer's process or task runs and is reachable.
+    PeerStarted { name: String, pid: u32, capabilities: Vec<String>, slots: u32, address: String },
+    /// The peer is a member of the mesh.
+    PeerJoined { mesh: String, members: u32 },
+    /// The peer was refused by the mesh.
+    PeerRefused { reason: String },
+    /// Another peer is known and alive.
+    PeerUp { who: String, name: String },
+    /// Another peer is believed dead.
+    PeerDown { who: String, reason: String },
+    /// The peer ended in good order.
+    PeerStopped {},
+    /// Chaos: the command killed a peer without notice.
+    ChaosKill { who: String, pid: u32 },
+    /// A majority of the home group has the job.
+    JobAccepted { job: String, home: Vec<String> },
+    /// The job was found in the state directory and goes on.
+    JobResumed { job: String },
+    /// A home peer took over.
+    HomeTookOver { job: String, rank: u32 },
+    /// A ledger entry was made.
+    TaskSpawned { job: String, owner: String, key: String, kind: String, name: String },
+    /// A task was sent to a peer.
+    TaskPlaced { job: String, key: String, attempt: u16, who: String },
+    /// Nobody alive can do the task; it waits.
+    TaskUnplaceable { job: String, key: String, missing: Vec<String> },
+    /// A body starts.
+    TaskStarted { job: String, key: String, attempt: u16 },
+    /// A body reports progress.
+    TaskProgress { job: String, key: String, per_mille: u16, note: String },
+    /// A line of an agent's log.
+    TaskLog { job: String, key: String, level: String, message: String },
+    /// A body ended.
+    TaskFinished { job: String, key: String, outcome: String, detail: String },
+    /// A result reached the parent's ledger; `by` executed the body that counts.
+    TaskDone { job: String, owner: String, key: String, by: String, outcome: String },
+    /// A task was lost with its peer and is executed again.
+    TaskRespawned { job: String, key: String, attempt: u16, from: String },
+    /// A task was dropped here: nobody waits for it any more.
+    TaskDropped { job: String, key: String },
+    /// A second, different result was seen and not used.
+    TaskDivergent { job: String, key: String },
+    /// All work is covered; the result is decided.
+    JobComplete { job: String, outcome: String },
+    /// The job is over at this peer: sealed, verdict known.
+    JobVerdict { job: String, outcome: String, excluded: Vec<String>, tasks: u64, executions: u64 },
+    /// Two independent proofs disagree.
+    JobAnomaly { job: String, what: String },
+    /// A peer broke a rule; counted and ignored.
+    Misbehaved { who: String, what: String },
+    /// What the peer sent until now, by sort; written with every verdict.
+    PeerCounters { work: u64, control: u64, probes: u64 },
+    /// The command ends.
+    RunFinished { verdict: String, exit: u8 },
+}
