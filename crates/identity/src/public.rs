@@ -43,7 +43,7 @@ impl PublicKey {
     }
 
     /// The 32 bytes of the key.
-    pub fn to_bytes(&self) -> [u8; 32] {
+    pub fn to_bytes(self) -> [u8; 32] {
         self.0.to_bytes()
     }
 
