@@ -1,1 +1,39 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask ci | layers | sim`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a terminal")]
+
+use std::process::ExitCode;
+
+mod ci;
+mod layers;
+mod sim;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci                       everything that must pass before a change lands
+  layers                   check who may depend on whom, and the pure crates' lints
+  sim [completion] [--seeds N] [--first S] [--jobs J]
+                           run N seeds (default 2000) of the simulator from seed S (default 1)
+  sim replay SEED          run one seed again and print what happened
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["layers"] => layers::run(),
+        ["sim", rest @ ..] => sim::run(rest),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
