@@ -42,7 +42,7 @@ pub trait Sink<E> {
 
 impl<E> Sink<E> for Vec<E> {
     fn push(&mut self, effect: E) {
-        Vec::push(self, effect);
+        Self::push(self, effect);
     }
 }
 

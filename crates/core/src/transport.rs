@@ -18,6 +18,10 @@ use async_trait::async_trait;
 
 use crate::{Life, PeerId};
 
+mod lanes;
+
+pub use lanes::Lanes;
+
 /// A link of one transport: an index and a generation, so that a reused slot is another link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId {
@@ -327,13 +331,12 @@ pub trait Transport<M: Send + 'static>: Send + Sync + 'static {
     ) -> Result<usize, LinkError> {
         let mut taken = 0;
         while let Some(message) = queue.pop_front() {
-            match self.try_send(link, class, message) {
-                Ok(()) => taken += 1,
-                Err(refused) => {
-                    queue.push_front(refused.message);
-                    return if taken == 0 { Err(refused.reason) } else { Ok(taken) };
-                }
-            }
+            let Err(refused) = self.try_send(link, class, message) else {
+                taken += 1;
+                continue;
+            };
+            queue.push_front(refused.message);
+            return if taken == 0 { Err(refused.reason) } else { Ok(taken) };
         }
         Ok(taken)
     }

@@ -57,6 +57,23 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     Ok(bytes)
 }
 
+/// Encodes `value` at the end of `out` and returns how many bytes it has. On an error the end of `out`
+/// holds a part of it: the caller cuts it off.
+///
+/// # Errors
+/// [`WireError::TooLarge`] above [`MESSAGE_MAX`] bytes, [`WireError::Unencodable`].
+pub fn encode_into<T: Serialize>(
+    value: &T,
+    out: &mut impl std::io::Write,
+) -> Result<usize, WireError> {
+    let size = bincode::serde::encode_into_std_write(value, out, CONFIG)
+        .map_err(|_| WireError::Unencodable)?;
+    if size > MESSAGE_MAX {
+        return Err(WireError::TooLarge { size, limit: MESSAGE_MAX });
+    }
+    Ok(size)
+}
+
 /// Decodes exactly one value from all of `bytes`. Allocates no more than [`MESSAGE_MAX`] bytes.
 ///
 /// # Errors
@@ -87,6 +104,9 @@ mod tests {
         fn what_is_encoded_decodes_and_nothing_else_does(text in ".{0,40}", retryable: bool) {
             let outcome = Outcome::Failed(Failure { code: "c".into(), message: text, retryable });
             let bytes = encode(&outcome).unwrap();
+            let mut appended = vec![7];
+            prop_assert_eq!(encode_into(&outcome, &mut appended), Ok(bytes.len()));
+            prop_assert_eq!(&appended[1..], &bytes[..]);
             prop_assert_eq!(decode::<Outcome>(&bytes), Ok(outcome));
             for end in 0..bytes.len() {
                 prop_assert_eq!(decode::<Outcome>(&bytes[..end]), Err(WireError::Malformed));

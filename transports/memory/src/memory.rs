@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use formic_core::{
     Life, PeerId,
     transport::{
-        Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event,
+        Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event, Lanes,
         LinkError, LinkId, Transport, TrySendError,
     },
 };
@@ -21,7 +21,7 @@ use formic_core::{
 use crate::{
     end::{End, Link, hold},
     hub::Hub,
-    inbox::{self, Lanes, Pushed, Swapped},
+    inbox::{self, Pushed, Swapped},
 };
 
 /// One peer's end of the hub. Dropped without shutdown, the peer is gone as if it were killed.
@@ -29,7 +29,7 @@ pub struct Memory<M> {
     hub: Hub<M>,
     end: Arc<End<M>>,
     /// What `poll_events` swapped out and did not hand out yet.
-    taken: Mutex<Lanes<M>>,
+    taken: Mutex<Lanes<Event<M>>>,
 }
 
 impl<M> Memory<M> {

@@ -20,6 +20,12 @@ async fn send_all(from: &End, link: LinkId, class: Class) {
     }
 }
 
+fn check(event: &Event<u64>, next: &mut [u64; 3]) {
+    let Event::Message { class, message, .. } = event else { panic!("{event:?}") };
+    assert_eq!(*message, next[*class as usize]);
+    next[*class as usize] += 1;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_million_arrive_in_order_per_class() {
     let [(a, link), (b, _)] = pair(&Hub::new()).await;
@@ -33,12 +39,7 @@ async fn one_million_arrive_in_order_per_class() {
     let mut next = [0; 3];
     while next != [COUNT; 3] {
         for event in some(&b, 256).await.unwrap() {
-            let expected = matches!(event, Event::Message { class, message, .. }
-                if message == next[class as usize]);
-            assert!(expected, "{event:?} after {next:?}");
-            if let Event::Message { class, .. } = event {
-                next[class as usize] += 1;
-            }
+            check(&event, &mut next);
         }
     }
     tasks.join_all().await;
