@@ -1,0 +1,5 @@
+mod bad_input;
+mod join;
+mod properties;
+mod records;
+mod world;
