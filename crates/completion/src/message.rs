@@ -92,6 +92,9 @@ pub struct Seal {
     pub accepted: u64,
     /// Bodies this life ran to the end.
     pub finished: u64,
+    /// Suspicions, moves, respawns and drops this life saw. Where it is 0 at every member and nobody
+    /// is excluded, `sent`, `accepted` and `finished` add up to the same number.
+    pub disturbed: u64,
 }
 
 /// What peers say to each other about one job. All idempotent.

@@ -66,6 +66,8 @@ pub enum Input<V> {
     Restore(Vec<Record<V>>),
     /// Get this value, or another one, decided. Repeating it changes nothing.
     Propose(V),
+    /// Find out what is decided, proposing nothing: asks until some replica accepted a value.
+    Learn,
     /// A replica said something.
     Message {
         /// Which life of it. Votes belong to the peer: its disk outlives its lives.

@@ -47,6 +47,8 @@ pub struct Register<V> {
     accepted: Option<(Ballot, V)>,
     decided: Option<V>,
     proposal: Option<V>,
+    /// Wants to know the value, even without one of its own.
+    curious: bool,
     phase: Phase<V>,
     attempt: u64,
     highest: u64,
@@ -73,6 +75,7 @@ impl<V: Clone + Eq + Hash> Register<V> {
             accepted: None,
             decided: None,
             proposal: None,
+            curious: false,
             phase: Phase::Idle,
             attempt: 0,
             highest: 1,
@@ -139,19 +142,30 @@ impl<V: Clone + Eq + Hash> Register<V> {
     fn propose(&mut self, value: V, out: &mut impl Sink<Effect<V>>) {
         if self.decided.is_none() && self.proposal.is_none() {
             self.proposal = Some(value);
+            // A ballot under way takes the proposal along.
+            if !self.curious {
+                self.start(out);
+            }
+        }
+    }
+
+    fn learn(&mut self, out: &mut impl Sink<Effect<V>>) {
+        if self.decided.is_none() && self.proposal.is_none() && !self.curious {
+            self.curious = true;
             self.start(out);
         }
     }
 
     /// Begins a ballot: the reserved one if it is this replica's and unused, else a new one.
     fn start(&mut self, out: &mut impl Sink<Effect<V>>) {
-        let Some(own) = self.proposal.clone() else { return };
         let reserved = Ballot { round: 1, rank: 0 };
-        if self.rank == 0 && self.promised.is_none_or(|promised| promised == reserved) {
-            // The value of an earlier life may be under way: it must be repeated (tests::reserved).
-            let value = self.accepted.as_ref().map_or(own, |(_, value)| value.clone());
-            self.begin_accept(reserved, value, out);
-            return;
+        // The value of an earlier life may be under way: it must be repeated (tests::reserved).
+        let accepted = self.accepted.as_ref().map(|(_, value)| value.clone());
+        if self.rank == 0
+            && self.promised.is_none_or(|promised| promised == reserved)
+            && let Some(value) = accepted.or_else(|| self.proposal.clone())
+        {
+            return self.begin_accept(reserved, value, out);
         }
         let round = self.promised.map_or(1, |promised| promised.round).max(self.highest) + 1;
         let ballot = Ballot { round, rank: u8::try_from(self.rank).unwrap_or(u8::MAX) };
@@ -199,8 +213,9 @@ impl<V: Clone + Eq + Hash> Register<V> {
         let newest = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
         let adopted = newest.map(|(_, value)| value.clone());
         let adopted = if formic_core::rule!("register/R3") { adopted } else { None };
-        if let Some(value) = adopted.or_else(|| self.proposal.clone()) {
-            self.begin_accept(ballot, value, out);
+        match adopted.or_else(|| self.proposal.clone()) {
+            Some(value) => self.begin_accept(ballot, value, out),
+            None => self.back_off(ballot.round), // Nothing to learn yet.
         }
     }
 
@@ -403,6 +418,10 @@ impl<V: Clone + Eq + Hash> Protocol for Register<V> {
             Input::Restore(records) => self.restore(records, out),
             Input::Propose(value) => {
                 self.propose(value, out);
+                Ok(())
+            }
+            Input::Learn => {
+                self.learn(out);
                 Ok(())
             }
             Input::Message { from, message } => self.on_message(from, message, out),

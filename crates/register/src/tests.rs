@@ -133,3 +133,19 @@ fn a_replaced_replica_is_asked_again() {
     let message = Message::Accept { ballot: ballot(1, 0), value: 7 };
     assert_eq!(out, [Effect::Send { to: life(1, 2), message }]);
 }
+
+#[test]
+fn a_learner_proposes_nothing_and_adopts_what_was_accepted() {
+    let mut learner = replica(3, 1);
+    let out = feed(&mut learner, Input::Learn);
+    let prepare = Message::Prepare { ballot: ballot(2, 1) };
+    assert!(out.contains(&Effect::Send { to: life(2, 1), message: prepare }), "{out:?}");
+    let promise = |accepted| Message::Promise { ballot: ballot(2, 1), accepted };
+    let mut other = learner.clone();
+    let out = feed(&mut other, Input::Message { from: life(2, 1), message: promise(None) });
+    assert_eq!(out, []);
+    let message = promise(Some((ballot(1, 0), 7)));
+    let out = feed(&mut learner, Input::Message { from: life(2, 1), message });
+    let accept = Message::Accept { ballot: ballot(2, 1), value: 7 };
+    assert!(out.contains(&Effect::Send { to: life(2, 1), message: accept }), "{out:?}");
+}

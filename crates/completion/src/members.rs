@@ -1,0 +1,209 @@
+//! Who belongs to the job, and what the failure detector says of them (T11 to T13).
+
+use std::collections::BTreeMap;
+
+use formic_core::{Incarnation, Key, Life, PeerId, rule};
+
+use crate::{Completion, Message, task::Progress, timers::Timer};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Presence {
+    Up,
+    Down,
+    /// Reported down without ever having been seen: no member.
+    NeverSeen,
+}
+
+/// The newest life of each peer, and whether it is believed alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Members {
+    peers: BTreeMap<PeerId, (Incarnation, Presence)>,
+}
+
+impl Members {
+    /// Whether a later life of the same peer is known.
+    pub(crate) fn is_stale(&self, life: Life) -> bool {
+        self.peers.get(&life.peer).is_some_and(|(newest, _)| *newest > life.incarnation)
+    }
+
+    /// Whether this life is over or believed to be.
+    pub(crate) fn is_down(&self, life: Life) -> bool {
+        self.peers.get(&life.peer).is_some_and(|(newest, presence)| {
+            *newest > life.incarnation || *newest == life.incarnation && *presence != Presence::Up
+        })
+    }
+
+    /// Whether this very life was met.
+    pub(crate) fn is_known(&self, life: Life) -> bool {
+        self.peers.get(&life.peer).is_some_and(|(newest, _)| *newest == life.incarnation)
+    }
+
+    /// The newest life of the same peer.
+    pub(crate) fn newest(&self, life: Life) -> Life {
+        let newest = self.peers.get(&life.peer).map_or(life.incarnation, |(newest, _)| *newest);
+        Life::new(life.peer, newest)
+    }
+
+    /// Whether any life of this peer was met.
+    pub(crate) fn has_met(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|(_, presence)| *presence != Presence::NeverSeen)
+    }
+
+    /// The newest life of every member.
+    pub(crate) fn lives(&self) -> Vec<Life> {
+        let member = |(peer, (incarnation, presence)): (&PeerId, &(Incarnation, Presence))| {
+            (*presence != Presence::NeverSeen).then_some(Life::new(*peer, *incarnation))
+        };
+        self.peers.iter().filter_map(member).collect()
+    }
+
+    fn set(&mut self, life: Life, presence: Presence) {
+        self.peers.insert(life.peer, (life.incarnation, presence));
+    }
+}
+
+impl Completion {
+    /// T13 for any evidence of a life.
+    pub(crate) fn heard(&mut self, from: Life) {
+        let known = self.members.peers.get(&from.peer).copied();
+        match known {
+            Some((incarnation, _)) if incarnation == from.incarnation => {}
+            Some((incarnation, _)) if incarnation > from.incarnation => {}
+            _ => self.on_up(from),
+        }
+    }
+
+    /// T12, T13.
+    pub(crate) fn on_up(&mut self, life: Life) {
+        if life.peer == self.me.peer {
+            return;
+        }
+        match self.members.peers.get(&life.peer).copied() {
+            Some((newest, _)) if newest > life.incarnation => {}
+            Some((newest, Presence::Up)) if newest == life.incarnation => {}
+            Some((newest, Presence::Down)) if newest == life.incarnation => {
+                self.members.set(life, Presence::Up);
+                self.on_returned(life);
+            }
+            Some((newest, presence)) if newest < life.incarnation => {
+                let old = Life::new(life.peer, newest);
+                self.members.set(life, Presence::Up);
+                self.on_reborn(old, presence == Presence::Up);
+                self.on_joined(life);
+            }
+            _ => {
+                self.members.set(life, Presence::Up);
+                self.on_joined(life);
+            }
+        }
+    }
+
+    /// T11.
+    pub(crate) fn on_down(&mut self, life: Life) {
+        if life.peer == self.me.peer {
+            return;
+        }
+        match self.members.peers.get(&life.peer).copied() {
+            None => self.members.set(life, Presence::NeverSeen),
+            Some((newest, _)) if newest > life.incarnation => {
+                // News of a life that is over anyway: 8.3 #5.
+                if !rule!("completion/down-incarnation") {
+                    self.members.set(Life::new(life.peer, newest), Presence::Down);
+                }
+            }
+            Some((newest, Presence::Up)) if newest == life.incarnation => {
+                self.members.set(life, Presence::Down);
+                self.on_lost(life);
+            }
+            Some((newest, presence)) if newest < life.incarnation => {
+                self.members.set(life, Presence::Down);
+                self.on_reborn(Life::new(life.peer, newest), presence == Presence::Up);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// T11: everything this life did for us is to be done by others.
+    fn on_lost(&mut self, life: Life) {
+        self.counts.disturbed += 1;
+        self.hints.retain(|_, at| *at != life);
+        self.pend.remove(&life);
+        if rule!("completion/T11") {
+            self.respawn_from(life);
+        }
+        let keys: Vec<Key> = self.tasks.keys().copied().collect();
+        for key in keys {
+            self.tell_grand(key, life);
+            self.watch_waiters(key);
+        }
+    }
+
+    fn respawn_from(&mut self, life: Life) {
+        let mut lost = Vec::new();
+        for (owner, task) in self.tasks.iter().filter(|(_, task)| task.open > 0) {
+            let open = task
+                .children
+                .iter()
+                .filter(|(_, child)| child.exec == Some(life) && child.progress != Progress::Done);
+            lost.extend(open.map(|(key, _)| (*owner, *key)));
+        }
+        lost.into_iter().for_each(|(owner, key)| self.respawn(owner, key, life));
+    }
+
+    /// A waiter is lost: whoever will execute its owner again hears where this task is alive.
+    fn tell_grand(&mut self, key: Key, life: Life) {
+        let Some(task) = self.tasks.get(&key) else { return };
+        let mut orphans = Vec::new();
+        for (waiter, waiting) in task.waiters.iter().filter(|(waiter, _)| waiter.life == life) {
+            let mut grand = waiting.grand.iter().filter(|grand| !self.members.is_down(grand.life));
+            orphans.extend(grand.next().map(|grand| (grand.life, waiter.owner)));
+        }
+        for (to, owner) in orphans {
+            self.send(to, Message::Orphan { key, owner });
+        }
+    }
+
+    /// T13: a life is over for good.
+    fn on_reborn(&mut self, old: Life, was_up: bool) {
+        if was_up {
+            self.on_lost(old);
+        }
+        self.pend.remove(&old);
+        let waits = |waiter: &crate::Waiter| waiter.life.peer == old.peer && waiter.life <= old;
+        let keys: Vec<Key> = self.tasks.keys().copied().collect();
+        for key in keys {
+            if let Some(task) = self.tasks.get_mut(&key) {
+                let gone: Vec<_> = task.waiters.keys().copied().filter(waits).collect();
+                for waiter in gone {
+                    task.waiters.remove(&waiter);
+                    task.lost.insert(waiter);
+                }
+            }
+            self.watch_waiters(key);
+        }
+    }
+
+    /// T13: a life is new here.
+    fn on_joined(&mut self, life: Life) {
+        self.greet(life);
+        if self.closed.is_some() {
+            if self.wave.announces || self.home.rank.is_some() {
+                self.announce_to(life);
+            }
+        } else if rule!("completion/T13") {
+            self.probe_newcomer(life);
+        }
+    }
+
+    /// T12: a suspicion was false.
+    fn on_returned(&mut self, life: Life) {
+        let keys: Vec<Key> = self.tasks.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.watch_waiters(key));
+        self.greet(life);
+        if self.wave.announcing.contains(&life) {
+            self.announce_to(life);
+        } else {
+            self.timers.arm(Timer::Wave, self.now + self.config.resend);
+        }
+    }
+}
