@@ -178,8 +178,8 @@ where
     }
 }
 
-/// How a body's end looks to the protocols: too large values and messages are refused or cut here.
-pub(crate) fn outcome_of(result: Result<Done, AgentError>) -> Outcome {
+/// How a body's end looks to the protocols: values above `value_max` bytes are refused, long messages cut.
+pub(crate) fn outcome_of(result: Result<Done, AgentError>, value_max: usize) -> Outcome {
     let done = match result {
         Ok(done) => done,
         Err(error) if error.expired => {
@@ -194,13 +194,12 @@ pub(crate) fn outcome_of(result: Result<Done, AgentError>) -> Outcome {
         }
     };
     let value = done.value.to_string().into_bytes();
-    if value.len() > formic_core::VALUE_MAX {
+    if value.len() > value_max {
         return Outcome::failed(
             "value-too-large",
             format!(
-                "the value has {} bytes, at most {} fit; write larger results to an output file",
+                "the value has {} bytes, at most {value_max} fit; write larger results to an output file",
                 value.len(),
-                formic_core::VALUE_MAX
             ),
         );
     }

@@ -14,29 +14,37 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// What a body asks of its peer's driver.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) struct Command {
+    /// The job.
+    pub(crate) job: JobId,
+    /// The task whose body asks.
+    pub(crate) key: Key,
+    /// Which execution at this peer: a stopped body may still ask while its successor runs.
+    pub(crate) run: u64,
+    /// What.
+    pub(crate) ask: Ask,
+}
+
+/// The question itself.
+#[derive(Debug)]
+pub(crate) enum Ask {
     /// Spawn a child; answered with its key once the ledger has it.
     Spawn {
-        job: JobId,
-        owner: Key,
         index: u64,
         descriptor: Arc<Descriptor>,
         mode: Spawn,
         reply: oneshot::Sender<Key>,
     },
     /// Wait for children (`None`: all spawned so far, adopted tails included); gives the slot back meanwhile.
-    Join {
-        job: JobId,
-        owner: Key,
-        children: Option<Vec<Key>>,
-        any: bool,
-        reply: oneshot::Sender<BTreeMap<Key, Outcome>>,
-    },
+    Join { children: Option<Vec<Key>>, any: bool, reply: JoinReply },
     /// For the event log; newest wins.
-    Progress { job: JobId, key: Key, per_mille: u16, note: String },
+    Progress { per_mille: u16, note: String },
     /// For the event log.
-    Log { job: JobId, key: Key, level: String, message: String },
+    Log { level: String, message: String },
 }
+
+/// Where the answer to a join goes.
+pub(crate) type JoinReply = oneshot::Sender<Result<BTreeMap<Key, Outcome>, ContextError>>;
 
 /// What a body spawns.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +118,13 @@ pub enum ContextError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// This task does not wait for such a child: it spawned none with this key, or handed it over as a tail. The
+    /// caller's fault.
+    #[error("task {key} is no child that this task waits for")]
+    NotAChild {
+        /// The key.
+        key: Key,
+    },
 }
 
 impl From<ContextError> for crate::AgentError {
@@ -130,6 +145,7 @@ struct Inner {
     peer_name: String,
     job: JobId,
     key: Key,
+    run: u64,
     parent: Arc<Descriptor>,
     commands: mpsc::Sender<Command>,
     cancelled: watch::Receiver<bool>,
@@ -139,7 +155,7 @@ struct Inner {
 impl TaskContext {
     pub(crate) fn new(
         (life, peer_name): (Life, String),
-        (job, key): (JobId, Key),
+        (job, key, run): (JobId, Key, u64),
         parent: Arc<Descriptor>,
         commands: mpsc::Sender<Command>,
         cancelled: watch::Receiver<bool>,
@@ -151,6 +167,7 @@ impl TaskContext {
                 peer_name,
                 job,
                 key,
+                run,
                 parent,
                 commands,
                 cancelled,
@@ -181,7 +198,7 @@ impl TaskContext {
     }
 
     /// Spawns a child and hands it over to whoever waits for this task, like a tail call: this task need not live
-    /// until the child is done.
+    /// until the child is done. Cancel-safe as [`TaskContext::spawn`].
     ///
     /// # Errors
     /// As [`TaskContext::spawn`].
@@ -199,16 +216,8 @@ impl TaskContext {
             return Err(ContextError::TooLarge { size, limit });
         }
         let (reply, answer) = oneshot::channel();
-        let (job, owner) = (self.inner.job, self.inner.key);
-        self.ask(Command::Spawn {
-            job,
-            owner,
-            index,
-            descriptor: Arc::new(descriptor),
-            mode,
-            reply,
-        })
-        .await?;
+        let descriptor = Arc::new(descriptor);
+        self.ask(Ask::Spawn { index, descriptor, mode, reply }).await?;
         answer.await.map_err(|_| ContextError::Cancelled)
     }
 
@@ -233,15 +242,19 @@ impl TaskContext {
     /// Waits until all of `children` are done and returns how each ended. The task's slot is given back meanwhile and
     /// regained, ahead of new tasks, before this returns.
     ///
-    /// Cancel-safe.
+    /// One join at a time gives the slot back: where two are awaited together, the body holds the slot again as soon
+    /// as one of them returns.
+    ///
+    /// Cancel-safe: a dropped call leaves the children as they are; the slot is regained at the body's next call.
     ///
     /// # Errors
-    /// [`ContextError::Cancelled`].
+    /// [`ContextError::Cancelled`], [`ContextError::NotAChild`].
     pub async fn join(&self, children: &[Key]) -> Result<BTreeMap<Key, Outcome>, ContextError> {
         self.join_as(Some(children.to_vec()), false).await
     }
 
-    /// As [`TaskContext::join`], for all children spawned so far and tails adopted from them.
+    /// As [`TaskContext::join`], for all children spawned so far and tails adopted from them; own tails are not waited
+    /// for. Cancel-safe.
     ///
     /// # Errors
     /// [`ContextError::Cancelled`].
@@ -250,9 +263,10 @@ impl TaskContext {
     }
 
     /// As [`TaskContext::join`], but returns as soon as at least one is done, with all that are.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// [`ContextError::Cancelled`].
+    /// [`ContextError::Cancelled`], [`ContextError::NotAChild`].
     pub async fn join_any(&self, children: &[Key]) -> Result<BTreeMap<Key, Outcome>, ContextError> {
         self.join_as(Some(children.to_vec()), true).await
     }
@@ -263,25 +277,22 @@ impl TaskContext {
         any: bool,
     ) -> Result<BTreeMap<Key, Outcome>, ContextError> {
         let (reply, answer) = oneshot::channel();
-        let (job, owner) = (self.inner.job, self.inner.key);
-        self.ask(Command::Join { job, owner, children, any, reply }).await?;
-        answer.await.map_err(|_| ContextError::Cancelled)
+        self.ask(Ask::Join { children, any, reply }).await?;
+        answer.await.map_err(|_| ContextError::Cancelled)?
     }
 
     /// Reports progress in thousandths: for the event log and the progress bar; newest wins, at most 10 a second are
     /// recorded.
     pub fn progress(&self, per_mille: u16, note: impl Into<String>) {
-        let (job, key) = (self.inner.job, self.inner.key);
         let note = note.into();
         // A full queue drops it: progress is a courtesy, newest wins.
-        drop(self.inner.commands.try_send(Command::Progress { job, key, per_mille, note }));
+        drop(self.inner.commands.try_send(self.command(Ask::Progress { per_mille, note })));
     }
 
     /// Writes a line to the event log.
     pub fn log(&self, level: impl Into<String>, message: impl Into<String>) {
-        let (job, key) = (self.inner.job, self.inner.key);
         let (level, message) = (level.into(), message.into());
-        drop(self.inner.commands.try_send(Command::Log { job, key, level, message }));
+        drop(self.inner.commands.try_send(self.command(Ask::Log { level, message })));
     }
 
     /// Resolves when the task is cancelled or its peer stops. Cancel-safe.
@@ -291,8 +302,12 @@ impl TaskContext {
         drop(cancelled.wait_for(|cancelled| *cancelled).await);
     }
 
-    async fn ask(&self, command: Command) -> Result<(), ContextError> {
-        self.inner.commands.send(command).await.map_err(|_| ContextError::Cancelled)
+    async fn ask(&self, ask: Ask) -> Result<(), ContextError> {
+        self.inner.commands.send(self.command(ask)).await.map_err(|_| ContextError::Cancelled)
+    }
+
+    fn command(&self, ask: Ask) -> Command {
+        Command { job: self.inner.job, key: self.inner.key, run: self.inner.run, ask }
     }
 }
 

@@ -1,14 +1,29 @@
-use core::time::Duration;
-use std::collections::BTreeMap;
+mod check;
+mod reference;
+mod result;
+pub(crate) mod run;
 
-use formic_core::Capability;
+use core::time::Duration;
+use std::{collections::BTreeMap, sync::Arc};
+
+use formic_core::{Capability, Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::AgentSpec;
+use crate::{AgentSpec, ChildSpec};
+
+pub use check::PlanError;
+pub(crate) use result::{RESULT_MAX, reason_of};
+pub use result::{PlanResult, ResultError, TaskResult};
+
+/// The kind of a job's root: executed by the mesh itself.
+pub(crate) const ROOT_KIND: &str = "formic/plan";
 
 /// A checked plan: what the root of a job executes. Inputs are substituted already; references to other tasks
 /// (`${{ tasks.NAME.value }}`, `${{ tasks.NAME.outputs.FILE }}`) are substituted when their needs are done.
+///
+/// A string that is exactly one reference becomes the value itself, whatever its JSON type; inside a longer string a
+/// value is inserted as text: strings bare, everything else as JSON. References are allowed in `payload` and `env`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Tasks in the order of the plan; names are unique, needs are known and free of cycles.
@@ -16,10 +31,13 @@ pub struct Plan {
 }
 
 /// One task of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlannedTask {
     /// Its name.
     pub name: String,
+    /// What sort of work; default: the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Names of tasks that must end well first.
     #[serde(default)]
     pub needs: Vec<String>,
@@ -40,10 +58,72 @@ pub struct PlannedTask {
     /// Output files by name.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
-    /// How often a failed task is tried again; lost peers are not counted, their work is always done again.
+    /// How often a failed or expired task is tried again; lost peers are not counted, their work is always done again.
     #[serde(default)]
     pub retries: u32,
     /// How long one execution may take.
     #[serde(default)]
     pub wall: Option<Duration>,
+}
+
+impl PlannedTask {
+    /// A task that any peer may execute.
+    pub fn new(name: impl Into<String>, payload: Value) -> Self {
+        Self { name: name.into(), payload, ..Self::default() }
+    }
+}
+
+impl Plan {
+    /// A plan of one task. Its result is the one entry of the [`PlanResult`], under the task's name.
+    pub fn single(task: ChildSpec) -> Self {
+        let agent = task.recipe.as_ref().map(|recipe| recipe.agent.clone());
+        let recipe = task.recipe;
+        let (run, env, outputs) = recipe.map_or_else(
+            || (None, BTreeMap::new(), BTreeMap::new()),
+            |recipe| (recipe.run, recipe.env, recipe.outputs),
+        );
+        let mut requires = task.requires;
+        requires.sort();
+        requires.dedup();
+        let planned = PlannedTask {
+            name: task.name.unwrap_or_else(|| task.kind.clone()),
+            kind: Some(task.kind),
+            requires,
+            payload: task.payload,
+            agent,
+            run,
+            env,
+            outputs,
+            wall: task.wall,
+            ..PlannedTask::default()
+        };
+        Self { tasks: vec![planned] }
+    }
+
+    /// SHA-256 of the plan's JSON text: what certificates name.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&[&self.to_json()])
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The root task that executes this plan.
+    pub(crate) fn root(&self) -> Result<Arc<Descriptor>, PlanError> {
+        self.check()?;
+        let payload = self.to_json();
+        let (size, limit) = (payload.len(), formic_core::DESCRIPTOR_MAX);
+        if size > limit {
+            return Err(PlanError::TooLarge { size, limit });
+        }
+        Ok(Arc::new(Descriptor {
+            kind: ROOT_KIND.to_owned(),
+            name: "plan".to_owned(),
+            requires: Vec::new(),
+            payload,
+            recipe: Vec::new(),
+            wall: None,
+        }))
+    }
 }

@@ -1,0 +1,256 @@
+use core::{future::poll_fn, task::Poll, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
+
+use formic_completion::Spawn;
+use formic_core::{Descriptor, JobId, Key, Life, Outcome, Time};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use super::{
+    body::{Execution, Executor, recipe_of},
+    joins::Joins,
+};
+use crate::{
+    Adapters, Agent, Description, TaskContext,
+    context::Command,
+    plan::ROOT_KIND,
+};
+
+/// Questions of bodies that wait for the driver; a full queue makes bodies wait.
+const COMMANDS: usize = 1_024;
+/// Progress reports of one body are written at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// All bodies of a peer: who can execute, what runs, what it asks.
+pub(crate) struct Bodies {
+    me: (Life, String),
+    agents: Vec<(Description, Arc<dyn Agent>)>,
+    adapters: Option<Arc<dyn Adapters>>,
+    grace: Duration,
+    running: BTreeMap<(JobId, Key), Body>,
+    tasks: JoinSet<Ended>,
+    asks: mpsc::Receiver<Command>,
+    sender: mpsc::Sender<Command>,
+    runs: u64,
+}
+
+/// One running body.
+pub(crate) struct Body {
+    run: u64,
+    /// Index of the own agent that executes it.
+    agent: Option<usize>,
+    cancelled: Arc<watch::Sender<bool>>,
+    /// Spawns that the node holds back, by index.
+    spawns: BTreeMap<u64, Vec<(Spawn, oneshot::Sender<Key>)>>,
+    pub(crate) joins: Joins,
+    progress: Progress,
+}
+
+/// Newest wins: at most one report per [`PROGRESS_EVERY`] is written, and the last one when the body ends.
+#[derive(Default)]
+struct Progress {
+    written: Option<Time>,
+    held: Option<(u16, String)>,
+}
+
+/// What a body did.
+pub(crate) enum News {
+    /// It asks.
+    Asks(Command),
+    /// It ended; `None`: it was aborted before, nobody wants to hear it.
+    Ended { job: JobId, key: Key, outcome: Option<Outcome> },
+}
+
+struct Ended {
+    job: JobId,
+    key: Key,
+    run: u64,
+    outcome: Outcome,
+}
+
+impl Bodies {
+    pub(crate) fn new(
+        me: (Life, String),
+        agents: Vec<Arc<dyn Agent>>,
+        adapters: Option<Arc<dyn Adapters>>,
+        grace: Duration,
+    ) -> Self {
+        let (sender, asks) = mpsc::channel(COMMANDS);
+        let agents = agents.into_iter().map(|agent| (agent.describe(), agent)).collect();
+        let (running, tasks) = (BTreeMap::new(), JoinSet::new());
+        Self { me, agents, adapters, grace, running, tasks, asks, sender, runs: 0 }
+    }
+
+    /// What the next body does. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> News {
+        poll_fn(|cx| {
+            // Questions first: what a body logged before its end is written before its end.
+            if let Poll::Ready(Some(command)) = self.asks.poll_recv(cx) {
+                return Poll::Ready(News::Asks(command));
+            }
+            // An error is a task ended by the runtime, which happens at its shutdown only: bodies catch their panics.
+            while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
+                if let Ok(ended) = joined {
+                    return Poll::Ready(self.on_ended(ended));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn on_ended(&mut self, ended: Ended) -> News {
+        let Ended { job, key, run, outcome } = ended;
+        let current = self.running.get(&(job, key)).is_some_and(|body| body.run == run);
+        News::Ended { job, key, outcome: current.then_some(outcome) }
+    }
+
+    /// Starts a body.
+    pub(crate) fn start(
+        &mut self,
+        (job, key, attempt): (JobId, Key, u16),
+        descriptor: Arc<Descriptor>,
+        root: bool,
+    ) {
+        self.abort(job, key);
+        let run = self.runs;
+        self.runs += 1;
+        let (executor, agent) = self.executor(&descriptor, root);
+        let cancelled = Arc::new(watch::Sender::new(false));
+        let context = TaskContext::new(
+            self.me.clone(),
+            (job, key, run),
+            Arc::clone(&descriptor),
+            self.sender.clone(),
+            cancelled.subscribe(),
+        );
+        let body = Body {
+            run,
+            agent,
+            cancelled: Arc::clone(&cancelled),
+            spawns: BTreeMap::new(),
+            joins: Joins::new(root),
+            progress: Progress::default(),
+        };
+        self.running.insert((job, key), body);
+        let grace = self.grace;
+        let execution =
+            Execution { job, key, attempt, descriptor, executor, context, cancelled, grace };
+        self.tasks.spawn(async move {
+            let outcome = execution.run().await;
+            Ended { job, key, run, outcome }
+        });
+    }
+
+    /// Own agents first, the least busy of those that can; then the recipe's.
+    fn executor(&self, descriptor: &Descriptor, root: bool) -> (Executor, Option<usize>) {
+        if root && descriptor.kind == ROOT_KIND {
+            return (Executor::Plan, None);
+        }
+        let able = |description: &Description| {
+            descriptor.requires.iter().all(|need| description.capabilities.contains(need))
+        };
+        let busy = |index: usize| {
+            self.running.values().filter(|body| body.agent == Some(index)).count()
+        };
+        let own = self.agents.iter().enumerate().filter(|(_, (description, _))| able(description));
+        if let Some((index, (_, agent))) = own.min_by_key(|(index, _)| busy(*index)) {
+            return (Executor::Own(Arc::clone(agent)), Some(index));
+        }
+        let executor = match (recipe_of(descriptor), &self.adapters) {
+            (Ok(Some(recipe)), Some(adapters)) => {
+                Executor::Recipe(Arc::clone(adapters), Box::new(recipe))
+            }
+            (Ok(Some(recipe)), None) => Executor::Nobody(format!(
+                "peer {} opens no agents and has none of its own like {:?}",
+                self.me.1, recipe.agent.name
+            )),
+            (Ok(None), _) => Executor::Nobody(format!(
+                "peer {} has no agent for {:?}, and the task names none",
+                self.me.1, descriptor.requires
+            )),
+            (Err(error), _) => Executor::Nobody(error.message),
+        };
+        (executor, None)
+    }
+
+    /// Stops a body: it is told, then has its grace, then is dropped; nothing it does is heard any more.
+    pub(crate) fn abort(&mut self, job: JobId, key: Key) {
+        if let Some(body) = self.running.remove(&(job, key)) {
+            body.cancelled.send_replace(true);
+        }
+    }
+
+    /// The body, if it is still this execution.
+    pub(crate) fn current(&mut self, job: JobId, key: Key, run: u64) -> Option<&mut Body> {
+        self.running.get_mut(&(job, key)).filter(|body| body.run == run)
+    }
+
+    /// The body, whichever execution.
+    pub(crate) fn get(&mut self, job: JobId, key: Key) -> Option<&mut Body> {
+        self.running.get_mut(&(job, key))
+    }
+
+    /// Takes an ended body out; returns a progress report that was held back.
+    pub(crate) fn forget(&mut self, job: JobId, key: Key) -> Option<(u16, String)> {
+        self.running.remove(&(job, key)).and_then(|body| body.progress.held)
+    }
+
+    /// The peer stops: bodies are told and dropped, agents closed.
+    pub(crate) async fn close(&mut self) {
+        for body in self.running.values() {
+            body.cancelled.send_replace(true);
+        }
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        // Bodies that ignore their grace are dropped by it, so this is a second bound only.
+        drop(tokio::time::timeout(self.grace * 2, ended).await);
+        self.tasks.shutdown().await;
+        self.running.clear();
+        for (_, agent) in &self.agents {
+            agent.close(self.grace).await;
+        }
+        if let Some(adapters) = &self.adapters {
+            adapters.close(self.grace).await;
+        }
+    }
+}
+
+impl Body {
+    /// A spawn is on its way to the node.
+    pub(crate) fn on_spawn(&mut self, index: u64, mode: Spawn, reply: oneshot::Sender<Key>) {
+        self.spawns.entry(index).or_default().push((mode, reply));
+    }
+
+    /// The ledger has the child.
+    pub(crate) fn on_spawned(&mut self, index: u64, key: Key) {
+        for (mode, reply) in self.spawns.remove(&index).unwrap_or_default() {
+            self.joins.on_spawned(key, mode);
+            // A body that dropped the call finds the child again by its index.
+            reply.send(key).ok();
+        }
+    }
+
+    /// The node refused the spawn: the body is told that it is not wanted any more.
+    pub(crate) fn on_spawn_refused(&mut self, index: u64) {
+        self.spawns.remove(&index);
+    }
+
+    /// What of a progress report is to be written at once.
+    pub(crate) fn on_progress(
+        &mut self,
+        now: Time,
+        per_mille: u16,
+        note: String,
+    ) -> Option<(u16, String)> {
+        let due = self.progress.written.is_none_or(|last| now.since(last) >= PROGRESS_EVERY);
+        if due {
+            self.progress = Progress { written: Some(now), held: None };
+            return Some((per_mille, note));
+        }
+        self.progress.held = Some((per_mille, note));
+        None
+    }
+}
+

@@ -1,0 +1,139 @@
+//! Events of the node as lines of the event log.
+
+use formic_core::{JobId, Key, Life};
+use formic_node::{Event, Message};
+
+use crate::{LogEvent, plan::reason_of};
+
+/// Messages sent so far, for the event log. Beats and membership are not counted: they do not depend on the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    work: u64,
+    control: u64,
+    probes: u64,
+}
+
+impl Sent {
+    /// Counts a message that leaves.
+    pub(crate) const fn count(&mut self, message: &Message) {
+        use formic_completion::Message as Completion;
+        match message {
+            Message::Completion { message: Completion::Work { .. }, .. } => self.work += 1,
+            Message::Completion {
+                message: Completion::Probe { .. } | Completion::Sealed { .. },
+                ..
+            } => self.probes += 1,
+            Message::Completion { .. } | Message::Attestation { .. } => self.control += 1,
+            Message::Mesh(_)
+            | Message::Healing(_)
+            | Message::Work(_)
+            | Message::Request(_)
+            | Message::Reply(_) => {}
+        }
+    }
+
+    pub(crate) const fn line(self) -> LogEvent {
+        LogEvent::PeerCounters { work: self.work, control: self.control, probes: self.probes }
+    }
+}
+
+/// The line of an event.
+pub(crate) fn line(event: &Event) -> Option<LogEvent> {
+    peer_line(event).or_else(|| job_line(event)).or_else(|| task_line(event))
+}
+
+fn peer_line(event: &Event) -> Option<LogEvent> {
+    Some(match event {
+        Event::Joined { mesh, members } => {
+            LogEvent::PeerJoined { mesh: mesh.to_string(), members: count(*members) }
+        }
+        Event::JoinRefused { reason } => LogEvent::PeerRefused { reason: reason.clone() },
+        Event::PeerUp { life, name, .. } => {
+            LogEvent::PeerUp { who: life.to_string(), name: name.clone() }
+        }
+        Event::PeerDown { life, reason } => {
+            LogEvent::PeerDown { who: life.to_string(), reason: (*reason).to_owned() }
+        }
+        Event::Misbehaved { peer, what } => {
+            LogEvent::Misbehaved { who: peer.short(), what: what.clone() }
+        }
+        _ => return None,
+    })
+}
+
+fn job_line(event: &Event) -> Option<LogEvent> {
+    Some(match event {
+        Event::JobAccepted { job, home } => {
+            let home = home.iter().map(Life::to_string).collect();
+            LogEvent::JobAccepted { job: job.to_string(), home }
+        }
+        Event::HomeTookOver { job, rank } => {
+            LogEvent::HomeTookOver { job: job.to_string(), rank: count(*rank) }
+        }
+        Event::JobComplete { job, outcome } => {
+            LogEvent::JobComplete { job: job.to_string(), outcome: outcome.word().to_owned() }
+        }
+        Event::JobVerdict { job, verdict } => LogEvent::JobVerdict {
+            job: job.to_string(),
+            outcome: verdict.decree.outcome.word().to_owned(),
+            excluded: verdict.certificate.statement.excluded.iter().map(Life::to_string).collect(),
+            tasks: verdict.decree.tally.tasks,
+            executions: verdict.decree.tally.executions,
+        },
+        Event::JobAnomaly { job, what } => {
+            LogEvent::JobAnomaly { job: job.to_string(), what: what.clone() }
+        }
+        _ => return None,
+    })
+}
+
+fn task_line(event: &Event) -> Option<LogEvent> {
+    let text = |job: &JobId, key: &Key| (job.to_string(), key.to_string());
+    Some(match event {
+        Event::TaskSpawned { job, owner, key, kind, name } => {
+            let (owner, kind, name) = (owner.to_string(), kind.clone(), name.clone());
+            let (job, key) = text(job, key);
+            LogEvent::TaskSpawned { job, owner, key, kind, name }
+        }
+        Event::TaskPlaced { job, key, attempt, life } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskPlaced { job, key, attempt: *attempt, who: life.to_string() }
+        }
+        Event::TaskUnplaceable { job, key, missing } => {
+            let (job, key) = text(job, key);
+            let missing = missing.iter().map(ToString::to_string).collect();
+            LogEvent::TaskUnplaceable { job, key, missing }
+        }
+        Event::TaskStarted { job, key, attempt } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskStarted { job, key, attempt: *attempt }
+        }
+        Event::TaskFinished { job, key, outcome } => {
+            let (job, key) = text(job, key);
+            let detail = reason_of(outcome).unwrap_or_default();
+            LogEvent::TaskFinished { job, key, outcome: outcome.word().to_owned(), detail }
+        }
+        Event::TaskDone { job, owner, key, by, outcome } => {
+            let (job, key) = text(job, key);
+            let (owner, by, outcome) = (owner.to_string(), by.to_string(), (*outcome).to_owned());
+            LogEvent::TaskDone { job, owner, key, by, outcome }
+        }
+        Event::TaskRespawned { job, key, attempt, from } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskRespawned { job, key, attempt: *attempt, from: from.to_string() }
+        }
+        Event::TaskDropped { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskDropped { job, key }
+        }
+        Event::TaskDivergent { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskDivergent { job, key }
+        }
+        _ => return None,
+    })
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

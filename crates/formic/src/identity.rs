@@ -1,0 +1,51 @@
+use formic_core::{Incarnation, Life};
+use formic_identity::SecretKey;
+use zeroize::Zeroizing;
+
+use crate::Error;
+
+/// Who a peer or a client is: its key, and which of its lives this is.
+///
+/// A transport is opened for [`Identity::life`], and a peer is started over that transport with the same identity.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    secret: SecretKey,
+    incarnation: Incarnation,
+}
+
+impl Identity {
+    /// A new peer in its first life, known to nobody and kept nowhere: for peers without a state directory.
+    ///
+    /// # Errors
+    /// [`Error::Entropy`] where the system has no randomness to give.
+    pub fn fresh() -> Result<Self, Error> {
+        Ok(Self::of(&*random_seed()?, Incarnation(1)))
+    }
+
+    /// The peer whose key belongs to `seed`, in this life.
+    pub(crate) fn of(seed: &[u8; 32], incarnation: Incarnation) -> Self {
+        Self { secret: SecretKey::from_seed(*seed), incarnation }
+    }
+
+    /// The secret key.
+    pub const fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
+
+    /// Which life this is.
+    pub const fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The peer and its incarnation: what a transport is opened for.
+    pub fn life(&self) -> Life {
+        Life::new(self.secret.public().peer_id(), self.incarnation)
+    }
+}
+
+/// 32 bytes from the system.
+pub(crate) fn random_seed() -> Result<Zeroizing<[u8; 32]>, Error> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(Error::Entropy)?;
+    Ok(seed)
+}
