@@ -112,6 +112,7 @@ impl From<Value> for Done {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts, each set by a constructor")]
 pub struct AgentError {
     /// A short word for programs: `failed`, `crashed`, `protocol`, `flood`, ...
     pub code: String,

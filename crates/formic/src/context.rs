@@ -35,12 +35,19 @@ pub(crate) enum Ask {
         mode: Spawn,
         reply: oneshot::Sender<Key>,
     },
-    /// Wait for children (`None`: all spawned so far, adopted tails included); gives the slot back meanwhile.
-    Join { children: Option<Vec<Key>>, any: bool, reply: JoinReply },
+    /// Wait for children (`None`: all spawned so far); gives the slot back meanwhile.
+    Join { children: Option<Vec<Key>>, until: Until, reply: JoinReply },
     /// For the event log; newest wins.
     Progress { per_mille: u16, note: String },
     /// For the event log.
     Log { level: String, message: String },
+}
+
+/// When a join returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    All,
+    Any,
 }
 
 /// Where the answer to a join goes.
@@ -250,16 +257,16 @@ impl TaskContext {
     /// # Errors
     /// [`ContextError::Cancelled`], [`ContextError::NotAChild`].
     pub async fn join(&self, children: &[Key]) -> Result<BTreeMap<Key, Outcome>, ContextError> {
-        self.join_as(Some(children.to_vec()), false).await
+        self.join_as(Some(children.to_vec()), Until::All).await
     }
 
-    /// As [`TaskContext::join`], for all children spawned so far and tails adopted from them; own tails are not waited
-    /// for. Cancel-safe.
+    /// As [`TaskContext::join`], for all children spawned so far; own tails and tails of children are not waited for, but the
+    /// task itself is done only after the latter. Cancel-safe.
     ///
     /// # Errors
     /// [`ContextError::Cancelled`].
     pub async fn join_all(&self) -> Result<BTreeMap<Key, Outcome>, ContextError> {
-        self.join_as(None, false).await
+        self.join_as(None, Until::All).await
     }
 
     /// As [`TaskContext::join`], but returns as soon as at least one is done, with all that are.
@@ -268,16 +275,16 @@ impl TaskContext {
     /// # Errors
     /// [`ContextError::Cancelled`], [`ContextError::NotAChild`].
     pub async fn join_any(&self, children: &[Key]) -> Result<BTreeMap<Key, Outcome>, ContextError> {
-        self.join_as(Some(children.to_vec()), true).await
+        self.join_as(Some(children.to_vec()), Until::Any).await
     }
 
     async fn join_as(
         &self,
         children: Option<Vec<Key>>,
-        any: bool,
+        until: Until,
     ) -> Result<BTreeMap<Key, Outcome>, ContextError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Ask::Join { children, any, reply }).await?;
+        self.ask(Ask::Join { children, until, reply }).await?;
         answer.await.map_err(|_| ContextError::Cancelled)?
     }
 

@@ -33,7 +33,7 @@ use crate::{
 pub(crate) use bodies::Bodies;
 use bodies::News;
 pub(crate) use jobs::{Ending, Jobs, Submission};
-use joins::Turn;
+use joins::{Seat, Turn};
 pub(crate) use translate::Sent;
 pub(crate) use wire::{Arrival, Wire};
 
@@ -199,7 +199,8 @@ impl Driver {
             Effect::Dial { peer, addresses } => self.wire.dial(peer, addresses),
             Effect::Hangup { life } => self.wire.hang_up(life, CloseReason::Closed),
             Effect::Start { job, key, attempt, descriptor, root } => {
-                self.bodies.start((job, key, attempt), descriptor, root);
+                let seat = if root { Seat::Root } else { Seat::Slot };
+                self.bodies.start((job, key, attempt), descriptor, seat);
             }
             Effect::Abort { job, key } => self.bodies.abort(job, key),
             Effect::Resume { job, key } => self.on_body(job, key, |body| body.joins.on_resumed()),
@@ -227,11 +228,6 @@ impl Driver {
             }
             Event::JoinRefused { reason } => {
                 self.membership.send_replace(Membership::Refused { reason: reason.clone() });
-            }
-            Event::TaskSpawned { job, owner, key, .. } => {
-                if let Some(body) = self.bodies.get(*job, *owner) {
-                    body.joins.on_adopted(*key);
-                }
             }
             Event::JobVerdict { job, verdict } => {
                 self.write(self.sent.line());
@@ -296,8 +292,8 @@ impl Driver {
                 self.on_turn(job, key, turn);
                 self.inputs.push_back(Input::Spawn { job, owner: key, index, descriptor, mode });
             }
-            Ask::Join { children, any, reply } => {
-                let turn = body.joins.on_join(children, any, reply);
+            Ask::Join { children, until, reply } => {
+                let turn = body.joins.on_join(children, until, reply);
                 self.on_turn(job, key, turn);
             }
             Ask::Progress { per_mille, note } => {

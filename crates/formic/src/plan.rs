@@ -1,5 +1,5 @@
 mod check;
-mod reference;
+pub(crate) mod reference;
 mod result;
 pub(crate) mod run;
 

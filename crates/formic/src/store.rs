@@ -182,13 +182,14 @@ impl Store {
             let mut meta = transaction.open_table(META)?;
             let mut table = transaction.open_table(RECORDS)?;
             let mut number = meta.get("next")?.map_or(0, |bytes| number_of(bytes.value()));
+            let first = number;
             for (record, bytes) in records {
-                if record.closes() {
-                    let (first, last) = (record_key(record.job, 0), record_key(record.job, u64::MAX));
-                    table.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
-                }
                 table.insert(record_key(record.job, number).as_slice(), bytes.as_slice())?;
                 number += 1;
+            }
+            for ((record, _), number) in records.iter().zip(first..).filter(|((r, _), _)| r.closes()) {
+                let earlier = record_key(record.job, 0)..record_key(record.job, number);
+                table.retain_in(earlier.start.as_slice()..earlier.end.as_slice(), |_, _| false)?;
             }
             meta.insert("next", number.to_be_bytes().as_slice())?;
         }

@@ -1,4 +1,8 @@
-use core::{future::poll_fn, task::Poll, time::Duration};
+use core::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
@@ -10,7 +14,7 @@ use tokio::{
 
 use super::{
     body::{Execution, Executor, recipe_of},
-    joins::Joins,
+    joins::{Joins, Seat},
 };
 use crate::{
     Adapters, Agent, Description, TaskContext,
@@ -85,20 +89,20 @@ impl Bodies {
 
     /// What the next body does. Cancel-safe.
     pub(crate) async fn next(&mut self) -> News {
-        poll_fn(|cx| {
-            // Questions first: what a body logged before its end is written before its end.
-            if let Poll::Ready(Some(command)) = self.asks.poll_recv(cx) {
-                return Poll::Ready(News::Asks(command));
-            }
-            // An error is a task ended by the runtime, which happens at its shutdown only: bodies catch their panics.
-            while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
-                if let Ok(ended) = joined {
-                    return Poll::Ready(self.on_ended(ended));
-                }
-            }
-            Poll::Pending
-        })
-        .await
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<News> {
+        // Questions first: what a body logged before its end is written before its end.
+        if let Poll::Ready(Some(command)) = self.asks.poll_recv(cx) {
+            return Poll::Ready(News::Asks(command));
+        }
+        // An error is a task ended by the runtime, which happens at its shutdown only: bodies catch their panics.
+        while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
+            let Ok(ended) = joined else { continue };
+            return Poll::Ready(self.on_ended(ended));
+        }
+        Poll::Pending
     }
 
     fn on_ended(&mut self, ended: Ended) -> News {
@@ -112,12 +116,12 @@ impl Bodies {
         &mut self,
         (job, key, attempt): (JobId, Key, u16),
         descriptor: Arc<Descriptor>,
-        root: bool,
+        seat: Seat,
     ) {
         self.abort(job, key);
         let run = self.runs;
         self.runs += 1;
-        let (executor, agent) = self.executor(&descriptor, root);
+        let (executor, agent) = self.executor(&descriptor, seat);
         let cancelled = Arc::new(watch::Sender::new(false));
         let context = TaskContext::new(
             self.me.clone(),
@@ -131,7 +135,7 @@ impl Bodies {
             agent,
             cancelled: Arc::clone(&cancelled),
             spawns: BTreeMap::new(),
-            joins: Joins::new(root),
+            joins: Joins::new(seat),
             progress: Progress::default(),
         };
         self.running.insert((job, key), body);
@@ -145,8 +149,8 @@ impl Bodies {
     }
 
     /// Own agents first, the least busy of those that can; then the recipe's.
-    fn executor(&self, descriptor: &Descriptor, root: bool) -> (Executor, Option<usize>) {
-        if root && descriptor.kind == ROOT_KIND {
+    fn executor(&self, descriptor: &Descriptor, seat: Seat) -> (Executor, Option<usize>) {
+        if seat == Seat::Root && descriptor.kind == ROOT_KIND {
             return (Executor::Plan, None);
         }
         let able = |description: &Description| {

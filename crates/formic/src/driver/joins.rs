@@ -3,12 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use formic_completion::Spawn;
 use formic_core::{Key, Outcome};
 
-use crate::{ContextError, context::JoinReply};
+use crate::{
+    ContextError,
+    context::{JoinReply, Until},
+};
 
 /// What one body waits for, and whether it holds its slot meanwhile.
 #[derive(Debug)]
 pub(crate) struct Joins {
-    /// Awaited children, adopted tails included, with their outcomes once they are done.
+    /// Awaited children with their outcomes once they are done; tails of children once they are done.
     children: BTreeMap<Key, Option<Outcome>>,
     /// Children handed over: nobody here waits for them.
     tails: BTreeSet<Key>,
@@ -19,8 +22,17 @@ pub(crate) struct Joins {
 #[derive(Debug)]
 struct Wait {
     children: BTreeSet<Key>,
-    any: bool,
+    until: Until,
     reply: JoinReply,
+}
+
+/// Where a body runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// A job's root: by the mesh itself, outside the agents' slots.
+    Root,
+    /// In a slot.
+    Slot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +55,11 @@ pub(crate) enum Turn {
 }
 
 impl Joins {
-    pub(crate) fn new(root: bool) -> Self {
-        let slot = if root { Slot::None } else { Slot::Held };
+    pub(crate) const fn new(seat: Seat) -> Self {
+        let slot = match seat {
+            Seat::Root => Slot::None,
+            Seat::Slot => Slot::Held,
+        };
         Self { children: BTreeMap::new(), tails: BTreeSet::new(), waits: Vec::new(), slot }
     }
 
@@ -61,13 +76,6 @@ impl Joins {
         }
     }
 
-    /// A ledger entry was made that the body did not ask for: the tail of a child.
-    pub(crate) fn on_adopted(&mut self, key: Key) {
-        if !self.tails.contains(&key) {
-            self.children.entry(key).or_insert(None);
-        }
-    }
-
     /// A child is done; the first outcome counts.
     pub(crate) fn on_done(&mut self, key: Key, outcome: Outcome) -> Turn {
         let known = self.children.entry(key).or_insert(None);
@@ -78,7 +86,7 @@ impl Joins {
     }
 
     /// The body waits.
-    pub(crate) fn on_join(&mut self, children: Option<Vec<Key>>, any: bool, reply: JoinReply) -> Turn {
+    pub(crate) fn on_join(&mut self, children: Option<Vec<Key>>, until: Until, reply: JoinReply) -> Turn {
         let children: BTreeSet<Key> = match children {
             Some(children) => children.into_iter().collect(),
             None => self.children.keys().copied().collect(),
@@ -88,7 +96,7 @@ impl Joins {
             drop(reply.send(Err(ContextError::NotAChild { key: *key })));
             return self.settle();
         }
-        self.waits.push(Wait { children, any, reply });
+        self.waits.push(Wait { children, until, reply });
         self.settle()
     }
 
@@ -122,7 +130,10 @@ impl Joins {
 
     fn is_satisfied(&self, wait: &Wait) -> bool {
         let mut done = wait.children.iter().map(|key| matches!(self.children.get(key), Some(Some(_))));
-        if wait.any { wait.children.is_empty() || done.any(|done| done) } else { done.all(|done| done) }
+        match wait.until {
+            Until::Any => wait.children.is_empty() || done.any(|done| done),
+            Until::All => done.all(|done| done),
+        }
     }
 
     fn answer(&mut self) {
@@ -155,11 +166,11 @@ mod tests {
 
     #[test]
     fn a_slot_is_given_once_and_regained_before_the_answer() {
-        let mut joins = Joins::new(false);
+        let mut joins = Joins::new(Seat::Slot);
         joins.on_spawned(key(1), Spawn::Nested);
         joins.on_spawned(key(2), Spawn::Nested);
         let (reply, mut answer) = oneshot::channel();
-        assert_eq!(joins.on_join(None, false, reply), Turn::Waits);
+        assert_eq!(joins.on_join(None, Until::All, reply), Turn::Waits);
         assert_eq!(joins.on_done(key(1), ok()), Turn::Nothing);
         assert_eq!(joins.on_done(key(2), ok()), Turn::Runs);
         assert!(answer.try_recv().is_err(), "answered without a slot");
@@ -169,32 +180,32 @@ mod tests {
 
     #[test]
     fn a_root_has_no_slot_to_give() {
-        let mut joins = Joins::new(true);
+        let mut joins = Joins::new(Seat::Root);
         joins.on_spawned(key(1), Spawn::Nested);
         let (reply, mut answer) = oneshot::channel();
-        assert_eq!(joins.on_join(Some(vec![key(1)]), true, reply), Turn::Nothing);
+        assert_eq!(joins.on_join(Some(vec![key(1)]), Until::Any, reply), Turn::Nothing);
         assert_eq!(joins.on_done(key(1), ok()), Turn::Nothing);
         assert_eq!(answer.try_recv().unwrap().unwrap().len(), 1);
     }
 
     #[test]
     fn own_tails_and_strangers_are_not_joined() {
-        let mut joins = Joins::new(false);
+        let mut joins = Joins::new(Seat::Slot);
         joins.on_spawned(key(1), Spawn::Tail);
         let (reply, mut answer) = oneshot::channel();
-        assert_eq!(joins.on_join(Some(vec![key(1)]), false, reply), Turn::Nothing);
+        assert_eq!(joins.on_join(Some(vec![key(1)]), Until::All, reply), Turn::Nothing);
         assert_eq!(answer.try_recv().unwrap(), Err(ContextError::NotAChild { key: key(1) }));
         let (reply, mut answer) = oneshot::channel();
-        assert_eq!(joins.on_join(None, false, reply), Turn::Nothing);
+        assert_eq!(joins.on_join(None, Until::All, reply), Turn::Nothing);
         assert_eq!(answer.try_recv().unwrap().unwrap().len(), 0);
     }
 
     #[test]
     fn a_dropped_join_wants_the_slot_again() {
-        let mut joins = Joins::new(false);
+        let mut joins = Joins::new(Seat::Slot);
         joins.on_spawned(key(1), Spawn::Nested);
         let (reply, answer) = oneshot::channel();
-        assert_eq!(joins.on_join(None, false, reply), Turn::Waits);
+        assert_eq!(joins.on_join(None, Until::All, reply), Turn::Waits);
         drop(answer);
         assert_eq!(joins.settle(), Turn::Runs);
         assert_eq!(joins.settle(), Turn::Nothing);

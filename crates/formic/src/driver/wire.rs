@@ -148,11 +148,7 @@ impl Wire {
     pub(crate) fn flush(&mut self) {
         for life in core::mem::take(&mut self.dirty) {
             let Some(link) = self.links.get_mut(&life) else { continue };
-            for class in CLASSES {
-                if !link.full[slot(class)] {
-                    flush_class(&*self.transport, link, class);
-                }
-            }
+            CLASSES.iter().for_each(|class| flush_class(&*self.transport, link, *class));
         }
     }
 
@@ -208,15 +204,12 @@ const fn slot(class: Class) -> usize {
 
 fn flush_class(transport: &dyn Transport<Message>, link: &mut Link, class: Class) {
     let queue = &mut link.queues[slot(class)];
-    while !queue.is_empty() {
+    while !queue.is_empty() && !link.full[slot(class)] {
         match transport.try_send_batch(link.id, class, queue) {
             Ok(_) => {}
             // Beats and gossip are worth nothing later.
             Err(LinkError::Full) if matches!(class, Class::Unreliable) => queue.clear(),
-            Err(LinkError::Full) => {
-                link.full[slot(class)] = true;
-                return;
-            }
+            Err(LinkError::Full) => link.full[slot(class)] = true,
             Err(error @ LinkError::TooLarge { .. }) => {
                 tracing::error!(%error, "a message is too large for its class and was dropped");
                 queue.pop_front();

@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use formic_core::{Blame, Fault};
+use formic_work::{Needs, NeedsError};
 use serde_json::Value;
 
 use super::{
@@ -39,6 +40,9 @@ pub enum PlanError {
         /// Each needs the next; the last is the first.
         path: Vec<String>,
     },
+    /// More tasks, or more needs of one task, than a graph may have.
+    #[error(transparent)]
+    Needs(NeedsError),
     /// A reference names a task that is not among the needs.
     #[error("task {task:?} refers to {other:?}, which is not in its needs")]
     NotNeeded {
@@ -127,71 +131,27 @@ impl Plan {
             let tasks = self.tasks.len();
             return Err(PlanError::TooManyTasks { tasks, size, limit: RESULT_MAX });
         }
-        let by_name = self.by_name()?;
-        for task in &self.tasks {
-            check_task(task, &by_name)?;
-        }
-        self.check_cycles(&by_name)
+        let _checked = self.needs()?;
+        let by_name = self.tasks.iter().map(|task| (task.name.as_str(), task)).collect();
+        self.tasks.iter().try_for_each(|task| check_task(task, &by_name))
     }
 
-    fn by_name(&self) -> Result<BTreeMap<&str, &PlannedTask>, PlanError> {
-        let mut by_name = BTreeMap::new();
-        for task in &self.tasks {
-            if by_name.insert(task.name.as_str(), task).is_some() {
-                return Err(PlanError::Duplicate { name: task.name.clone() });
-            }
-        }
-        Ok(by_name)
+    /// Who needs whom.
+    pub(super) fn needs(&self) -> Result<Needs, PlanError> {
+        let graph: Vec<(&str, Vec<&str>)> = (self.tasks.iter())
+            .map(|task| (task.name.as_str(), task.needs.iter().map(String::as_str).collect()))
+            .collect();
+        Needs::new(&graph).map_err(|error| match error {
+            NeedsError::Duplicate { name } => PlanError::Duplicate { name },
+            NeedsError::Unknown { task, need } => PlanError::UnknownNeed { task, need },
+            NeedsError::Cycle { path } => PlanError::Cycle { path },
+            other => PlanError::Needs(other),
+        })
     }
-
-    /// Kahn: takes away tasks without open needs; what remains has a cycle.
-    fn check_cycles(&self, by_name: &BTreeMap<&str, &PlannedTask>) -> Result<(), PlanError> {
-        let mut open: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for task in &self.tasks {
-            open.insert(&task.name, task.needs.iter().map(String::as_str).collect());
-            for need in &task.needs {
-                dependents.entry(need).or_default().push(&task.name);
-            }
-        }
-        let mut free: Vec<&str> =
-            open.iter().filter(|(_, needs)| needs.is_empty()).map(|(name, _)| *name).collect();
-        while let Some(done) = free.pop() {
-            open.remove(done);
-            for dependent in dependents.remove(done).unwrap_or_default() {
-                if let Some(needs) = open.get_mut(dependent)
-                    && needs.remove(done)
-                    && needs.is_empty()
-                {
-                    free.push(dependent);
-                }
-            }
-        }
-        let Some((start, _)) = open.first_key_value() else { return Ok(()) };
-        Err(PlanError::Cycle { path: cycle_from(start, &open, by_name.len()) })
-    }
-}
-
-/// Every remaining task has an open need that remains too: following them ends in a cycle.
-fn cycle_from(start: &str, open: &BTreeMap<&str, BTreeSet<&str>>, tasks: usize) -> Vec<String> {
-    let mut path = vec![start];
-    for _ in 0..tasks {
-        let last = path.last().copied().unwrap_or(start);
-        let next = open.get(last).and_then(|needs| needs.first().copied()).unwrap_or(start);
-        let seen = path.iter().position(|name| *name == next);
-        path.push(next);
-        if let Some(first) = seen {
-            return path.into_iter().skip(first).map(str::to_owned).collect();
-        }
-    }
-    path.into_iter().map(str::to_owned).collect()
 }
 
 fn check_task(task: &PlannedTask, by_name: &BTreeMap<&str, &PlannedTask>) -> Result<(), PlanError> {
     let name = || task.name.clone();
-    if let Some(need) = task.needs.iter().find(|need| !by_name.contains_key(need.as_str())) {
-        return Err(PlanError::UnknownNeed { task: name(), need: need.clone() });
-    }
     if u64::from(task.retries) >= TRIES {
         let limit = TRIES - 1;
         return Err(PlanError::TooManyRetries { task: name(), retries: task.retries, limit });

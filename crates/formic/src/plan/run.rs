@@ -1,11 +1,12 @@
 //! The body of a job's root: executes a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use formic_core::{Key, Outcome};
+use formic_work::{Ended, Needs};
 
 use super::{
-    Plan, PlanResult, PlannedTask, TaskResult,
+    Plan, PlanError, PlanResult, PlannedTask, TaskResult,
     check::TRIES,
     reference::{Missing, Results, as_text, substitute, substitute_text},
 };
@@ -20,7 +21,7 @@ pub(crate) async fn run(payload: &[u8], context: &TaskContext) -> Result<Done, A
     let plan: Plan =
         serde_json::from_slice(payload).map_err(|error| AgentError::failed("bad-plan", error))?;
     plan.check().map_err(|error| AgentError::failed("bad-plan", error))?;
-    let mut execution = Execution::of(&plan);
+    let mut execution = Execution::of(&plan).map_err(|error| AgentError::failed("bad-plan", error))?;
     loop {
         execution.spawn_ready(context).await?;
         let running: Vec<Key> = execution.running.keys().copied().collect();
@@ -28,126 +29,96 @@ pub(crate) async fn run(payload: &[u8], context: &TaskContext) -> Result<Done, A
             return Ok(Done::from(execution.result().into_value()));
         }
         for (key, outcome) in context.join_any(&running).await? {
-            execution.on_done(key, outcome);
+            execution.on_done(key, outcome)?;
         }
     }
 }
 
 struct Execution<'a> {
-    plan: &'a Plan,
-    /// By position in the plan.
-    states: Vec<State>,
-    /// Which task each running child executes.
-    running: BTreeMap<Key, usize>,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    /// Not spawned yet; `tried` tries failed before.
-    Waiting { tried: u32 },
-    Running { tried: u32 },
-    Ended(Outcome),
+    tasks: &'a [PlannedTask],
+    /// Positions in the plan.
+    positions: BTreeMap<&'a str, usize>,
+    needs: Needs,
+    /// To be spawned: position, tries that failed before.
+    ready: VecDeque<(usize, u32)>,
+    running: BTreeMap<Key, (usize, u32)>,
+    outcomes: BTreeMap<&'a str, Outcome>,
 }
 
 impl<'a> Execution<'a> {
-    fn of(plan: &'a Plan) -> Self {
-        let states = vec![State::Waiting { tried: 0 }; plan.tasks.len()];
-        Self { plan, states, running: BTreeMap::new() }
+    fn of(plan: &'a Plan) -> Result<Self, PlanError> {
+        let needs = plan.needs()?;
+        let positions: BTreeMap<&str, usize> =
+            plan.tasks.iter().enumerate().map(|(at, task)| (task.name.as_str(), at)).collect();
+        let ready = needs.ready().into_iter().map(|name| (positions[name], 0)).collect();
+        let (running, outcomes) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { tasks: &plan.tasks, positions, needs, ready, running, outcomes })
     }
 
-    async fn spawn_ready(&mut self, context: &TaskContext) -> Result<(), ContextError> {
-        self.cancel_dependents();
-        for (position, tried, child) in self.ready() {
-            self.states[position] = match child {
+    async fn spawn_ready(&mut self, context: &TaskContext) -> Result<(), AgentError> {
+        while let Some((position, tried)) = self.ready.pop_front() {
+            let child = child(&self.tasks[position], (position, tried), &self.results());
+            let failure = match child {
                 Ok(child) => match context.spawn(child).await {
                     Ok(key) => {
-                        self.running.insert(key, position);
-                        State::Running { tried }
+                        self.running.insert(key, (position, tried));
+                        continue;
                     }
-                    Err(error @ ContextError::TooLarge { .. }) => {
-                        State::Ended(Outcome::failed("too-large", error.to_string()))
-                    }
-                    Err(other) => return Err(other),
+                    Err(error @ ContextError::TooLarge { .. }) => ("too-large", error.to_string()),
+                    Err(other) => return Err(other.into()),
                 },
-                Err(Missing(what)) => State::Ended(Outcome::failed("reference", what)),
+                Err(Missing(what)) => ("reference", what),
             };
+            self.on_ended(position, Outcome::failed(failure.0, failure.1))?;
         }
-        // A task that could not even be spawned takes its dependents with it.
-        self.cancel_dependents();
         Ok(())
-    }
-
-    fn ready(&self) -> Vec<(usize, u32, Result<ChildSpec, Missing>)> {
-        let results = self.results();
-        let tasks = self.plan.tasks.iter().zip(&self.states).enumerate();
-        tasks
-            .filter_map(|(position, (task, state))| match state {
-                State::Waiting { tried }
-                    if task.needs.iter().all(|need| results.contains_key(need.as_str())) =>
-                {
-                    Some((position, *tried, child(task, (position, *tried), &results)))
-                }
-                _ => None,
-            })
-            .collect()
     }
 
     /// Outputs of the tasks that ended well.
     fn results(&self) -> Results<'_> {
-        let tasks = self.plan.tasks.iter().zip(&self.states);
-        tasks
-            .filter_map(|(task, state)| match state {
-                State::Ended(Outcome::Ok(output)) => Some((task.name.as_str(), output)),
+        let outcomes = self.outcomes.iter();
+        outcomes
+            .filter_map(|(name, outcome)| match outcome {
+                Outcome::Ok(output) => Some((*name, output)),
                 _ => None,
             })
             .collect()
     }
 
-    /// N4: a need that ended otherwise cancels its dependents, transitively.
-    fn cancel_dependents(&mut self) {
-        let mut broken: BTreeMap<&str, &'static str> = BTreeMap::new();
-        loop {
-            for (task, state) in self.plan.tasks.iter().zip(&self.states) {
-                if let State::Ended(outcome) = state
-                    && !outcome.is_ok()
-                {
-                    broken.insert(&task.name, outcome.word());
-                }
-            }
-            let mut changed = false;
-            for (task, state) in self.plan.tasks.iter().zip(&mut self.states) {
-                let need = task.needs.iter().find_map(|need| broken.get_key_value(need.as_str()));
-                if let (State::Waiting { .. }, Some((need, word))) = (&*state, need) {
-                    let was = if *word == "failed" { "" } else { "was " };
-                    let reason = format!("needs {need}, which {was}{word}");
-                    *state = State::Ended(Outcome::Cancelled { reason });
-                    changed = true;
-                }
-            }
-            if !changed {
-                return;
-            }
+    fn on_done(&mut self, key: Key, outcome: Outcome) -> Result<(), AgentError> {
+        let Some((position, tried)) = self.running.remove(&key) else { return Ok(()) };
+        let again = matches!(outcome, Outcome::Failed(_) | Outcome::Expired { .. });
+        if again && tried < self.tasks[position].retries {
+            self.ready.push_back((position, tried + 1));
+            return Ok(());
         }
+        self.on_ended(position, outcome)
     }
 
-    fn on_done(&mut self, key: Key, outcome: Outcome) {
-        let Some(position) = self.running.remove(&key) else { return };
-        let State::Running { tried } = self.states[position] else { return };
-        let again = matches!(outcome, Outcome::Failed(_) | Outcome::Expired { .. });
-        self.states[position] = if again && tried < self.plan.tasks[position].retries {
-            State::Waiting { tried: tried + 1 }
-        } else {
-            State::Ended(outcome)
-        };
+    /// A task's last try is over: its dependents start, or are cancelled.
+    fn on_ended(&mut self, position: usize, outcome: Outcome) -> Result<(), AgentError> {
+        let name = self.tasks[position].name.as_str();
+        let ended = if outcome.is_ok() { Ended::Well } else { Ended::Badly };
+        let step =
+            self.needs.done(name, ended).map_err(|error| AgentError::failed("bad-plan", error))?;
+        self.outcomes.insert(name, outcome);
+        self.ready.extend(step.ready.iter().map(|name| (self.positions[name.as_str()], 0)));
+        for (name, need) in step.cancelled {
+            let how = match self.outcomes.get(need.as_str()).map_or("cancelled", Outcome::word) {
+                "failed" => "failed",
+                "expired" => "expired",
+                _ => "was cancelled",
+            };
+            let name = self.tasks[self.positions[name.as_str()]].name.as_str();
+            let reason = format!("needs {need}, which {how}");
+            self.outcomes.insert(name, Outcome::Cancelled { reason });
+        }
+        Ok(())
     }
 
     fn result(&self) -> PlanResult {
-        let never = Outcome::Cancelled { reason: "never ready".to_owned() };
-        let tasks = self.plan.tasks.iter().zip(&self.states).map(|(task, state)| {
-            let outcome = if let State::Ended(outcome) = state { outcome } else { &never };
-            (task.name.clone(), TaskResult::of(outcome))
-        });
-        PlanResult { tasks: tasks.collect() }
+        let entry = |(name, outcome): (&&str, &Outcome)| ((*name).to_owned(), TaskResult::of(outcome));
+        PlanResult { tasks: self.outcomes.iter().map(entry).collect() }
     }
 }
 
