@@ -15,10 +15,12 @@ struct Bench {
 impl Bench {
     fn new(command: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut config = Config::default();
-        config.work_root = Some(folder.path().join("root"));
-        config.stdout_max = 64 << 10;
-        config.executable = Some("/bin/echo".into());
+        let config = Config {
+            work_root: Some(folder.path().join("root")),
+            stdout_max: 64 << 10,
+            executable: Some("/bin/echo".into()),
+            ..Config::default()
+        };
         let spec = AgentSpec {
             name: "sh".into(),
             adapter: Adapter::Command,

@@ -15,7 +15,7 @@ type Run = dyn Fn(Work, Arc<Double>) -> Body + Send + Sync;
 
 /// One task's host; hosts of children share its runner.
 pub(crate) struct Double {
-    me: Weak<Double>,
+    me: Weak<Self>,
     run: Option<Arc<Run>>,
     key: Key,
     children: Mutex<BTreeMap<Key, Ended>>,

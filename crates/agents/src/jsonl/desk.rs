@@ -13,8 +13,8 @@ use super::{Start, clock::Clock, open::Opened, pool::Pool, process::Stop, wire::
 use crate::{
     host::{Tie, Wait},
     protocol::{
-        ChildMessage, Children, DoneMessage, ErrorMessage, FailedMessage, FromAgent, FromHost,
-        JoinMessage, ResultMessage, SpawnMessage, TaskMessage,
+        ChildMessage, DoneMessage, ErrorMessage, FailedMessage, FromAgent, FromHost, JoinMessage,
+        ResultMessage, SpawnMessage, TaskMessage,
     },
 };
 
@@ -210,12 +210,12 @@ impl Desk {
 
     fn on_spawn(&mut self, message: SpawnMessage, wire: &mut Wire) {
         let SpawnMessage { id, task, tail, child } = message;
-        let offered = self.features.contains("spawn");
         let Some(job) = self.jobs.get_mut(&task) else { return };
-        let child = match admit(offered, job).and_then(|()| child_spec(child, job.next_index())) {
-            Ok(child) => child,
-            Err((code, text)) => return wire.send(&refusal(id, code, &text)),
-        };
+        let child =
+            match admit(&self.features, job).and_then(|()| child_spec(child, job.next_index())) {
+                Ok(child) => child,
+                Err((code, text)) => return wire.send(&refusal(id, code, &text)),
+            };
         let host = Arc::clone(&job.host);
         let tie = if tail { Tie::Tail } else { Tie::Nested };
         job.spawns += 1;
@@ -227,18 +227,16 @@ impl Desk {
     }
 
     fn on_join(&mut self, message: JoinMessage, wire: &mut Wire) {
-        let JoinMessage { id, task, children, any } = message;
-        let offered = self.features.contains("spawn");
-        let Some(job) = self.jobs.get_mut(&task) else { return };
-        let wait = match admit(offered, job).and_then(|()| wait_of(children, any, &job.spawned)) {
+        let Some(job) = self.jobs.get_mut(&message.task) else { return };
+        let wait = match admit(&self.features, job).and_then(|()| wait_of(&message, &job.spawned)) {
             Ok(wait) => wait,
-            Err((code, text)) => return wire.send(&refusal(id, code, &text)),
+            Err((code, text)) => return wire.send(&refusal(message.id, code, &text)),
         };
         let host = Arc::clone(&job.host);
         job.place.join_begins();
         let abort = self.happened.spawn(async move {
             let result = host.join(wait).await;
-            Happened::Joined { task, re: id, result }
+            Happened::Joined { task: message.task, re: message.id, result }
         });
         job.requests.push(abort);
     }
@@ -373,8 +371,8 @@ impl Desk {
 }
 
 /// Refuses a request that was not announced, or one too many.
-fn admit(offered: bool, job: &mut Job) -> Result<(), (&'static str, String)> {
-    if !offered {
+fn admit(features: &BTreeSet<String>, job: &mut Job) -> Result<(), (&'static str, String)> {
+    if !features.contains("spawn") {
         return Err(("unsupported", "`ready` did not offer the feature spawn".to_owned()));
     }
     job.requests.retain(|request| !request.is_finished());

@@ -189,7 +189,8 @@ impl Pool {
         if let Some(seat) = self.state().seats.get_mut(&seat) {
             change(seat);
         }
-        self.changed.notify_waiters();
+        // One place came free: waking all who wait would cost the square of their number.
+        self.changed.notify_one();
     }
 }
 

@@ -106,19 +106,26 @@ impl Process {
                 broken("protocol", format!("did not read its messages for {limit:?}"))
             }
             Step::Exited(status) => {
-                // Its last words may be a result.
-                while let Ok(Some(said)) = tokio::time::timeout(DRAIN, self.said.recv()).await {
-                    if said == Said::End {
-                        break;
-                    }
-                    if let ControlFlow::Break(stop) = self.on_said(said).await {
-                        return ControlFlow::Break(stop);
-                    }
+                if let Some(stop) = self.hear_last_words().await {
+                    return ControlFlow::Break(stop);
                 }
                 let status = status.map_or_else(|error| error.to_string(), |s| s.to_string());
                 broken("crashed", format!("the process ended ({status}){}", self.wire.quote()))
             }
         }
+    }
+
+    /// What it wrote before it ended may be a result.
+    async fn hear_last_words(&mut self) -> Option<Stop> {
+        while let Ok(Some(said)) = tokio::time::timeout(DRAIN, self.said.recv()).await {
+            if said == Said::End {
+                return None;
+            }
+            if let ControlFlow::Break(stop) = self.on_said(said).await {
+                return Some(stop);
+            }
+        }
+        None
     }
 
     async fn on_said(&mut self, said: Said) -> ControlFlow<Stop> {

@@ -19,13 +19,14 @@ struct Torture {
 const READY: &str = r#"{"type":"ready","version":1,"name":"t","slots":1,"features":["spawn"]}"#;
 
 fn quick() -> Config {
-    let mut config = Config::default();
-    config.grace = Duration::ZERO;
-    config.open_timeout = Duration::from_secs(1);
-    config.unread = Duration::from_secs(1);
-    config.line_max = 64 << 10;
-    config.stdout_max = 64 << 10;
-    config
+    Config {
+        grace: Duration::ZERO,
+        open_timeout: Duration::from_secs(1),
+        unread: Duration::from_secs(1),
+        line_max: 64 << 10,
+        stdout_max: 64 << 10,
+        ..Config::default()
+    }
 }
 
 fn agent(config: &Config, command: Vec<String>) -> JsonlAgent {
@@ -119,6 +120,10 @@ async fn a_result_before_the_exit_counts() {
     let done = r#"echo '{"type":"done","task":"'$id'","value":1}'; exit 3"#;
     let torture = Torture::new(done);
     assert_eq!(torture.run("last words").await, Ok(json!(1)));
+    // A task that is sent to a process in its last moment fails with it.
+    while PathBuf::from(format!("/proc/{}", torture.pids()[0])).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(torture.run("good").await, Ok(json!("fine")));
     torture.ends().await;
 }

@@ -140,17 +140,21 @@ impl Wire {
     /// Writes what is queued, closes stdin and lets the process end by itself within `grace`, else by the kill ladder.
     pub(super) async fn end(&mut self, grace: Duration) {
         let farewell = async {
-            while !self.queue.is_empty() && self.stdin.is_some() {
-                if matches!(self.step().await, Step::Exited(_)) {
-                    return;
-                }
-            }
+            self.flush().await;
             self.stdin = None;
             drop(self.program.wait().await);
         };
         if tokio::time::timeout(grace, farewell).await.is_err() {
             self.stdin = None;
             self.program.end().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        while !self.queue.is_empty() && self.stdin.is_some() {
+            if matches!(self.step().await, Step::Exited(_)) {
+                return;
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use formic::{Capability, ChildSpec, Key, Outcome};
 use serde_json::{Value, json};
 
-use super::{ChildMessage, Children, Wait};
-use crate::protocol::ChildOutcome;
+use super::{ChildMessage, JoinMessage, Wait};
+use crate::protocol::{ChildOutcome, Children};
 
 /// A child as the peer knows it.
 pub(super) fn child_spec(
@@ -41,11 +41,11 @@ fn is_set(value: &Value) -> bool {
 }
 
 pub(super) fn wait_of(
-    children: Children,
-    any: bool,
+    message: &JoinMessage,
     spawned: &[Key],
 ) -> Result<Wait, (&'static str, String)> {
-    let keys = match children {
+    let any = message.any;
+    let keys = match &message.children {
         Children::Word(_) if any => spawned.to_vec(),
         Children::Word(_) => return Ok(Wait::Everything),
         Children::Listed(keys) => {
