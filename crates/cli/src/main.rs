@@ -1,1 +1,5 @@
-fn main() {}
+//! The formic binary.
+
+fn main() -> std::process::ExitCode {
+    formic_cli::main()
+}

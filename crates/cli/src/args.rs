@@ -1,0 +1,358 @@
+use core::{str::FromStr, time::Duration};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use formic_core::{Capability, PeerId};
+
+use crate::span::{BadSpan, parse_span};
+
+/// Peer-to-peer coordination for fleets of agents: no coordinator, nothing lost, done is proved.
+#[derive(Debug, Parser)]
+#[command(name = "formic", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Says more on stderr: -v what happens, -vv every step. RUST_LOG overrides it.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start peers, run a plan, prove that it is done, print the report.
+    Run(RunArgs),
+    /// Run one peer of a mesh on this host until Ctrl-C.
+    Peer(PeerArgs),
+    /// Run a plan on an existing mesh.
+    Submit(SubmitArgs),
+    /// Show peers, load and jobs of a mesh.
+    Status(StatusArgs),
+    /// Tell what happened in a run and why: who waited, who respawned what, why it stopped.
+    Why(WhyArgs),
+    /// Check a completion certificate offline.
+    Verify(VerifyArgs),
+    /// Run a shipped example worker.
+    Example {
+        /// Which.
+        #[command(subcommand)]
+        example: Example,
+    },
+    /// Check whether this host is ready, and what a plan needs.
+    Doctor(DoctorArgs),
+    /// Print shell completions.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page.
+    Man,
+    /// Starts an agent so that it dies with its peer.
+    #[command(name = "__exec", hide = true)]
+    Exec {
+        /// Program and arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
+    /// Run seeded simulations of the whole mesh.
+    #[command(hide = true)]
+    Sim(Later),
+    /// Manage membership keys.
+    #[command(hide = true)]
+    Ca(Later),
+    /// Force a view.
+    #[command(hide = true)]
+    Mesh(Later),
+    /// Pause sessions.
+    #[command(hide = true)]
+    Pause(Later),
+    /// Resume sessions.
+    #[command(hide = true)]
+    Resume(Later),
+    /// List and fork sessions.
+    #[command(hide = true)]
+    Session(Later),
+    /// Store and read artifacts.
+    #[command(hide = true)]
+    Artifact(Later),
+}
+
+/// A command whose system this version does not have: everything behind it is read and refused.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<std::ffi::OsString>,
+}
+
+/// The shipped example workers.
+#[derive(Debug, Subcommand)]
+pub enum Example {
+    /// Hash a directory tree: every directory is a task that spawns its children.
+    ///
+    /// Without --local it is the worker: it speaks the formic agent protocol v1 on stdin and stdout.
+    Treehash {
+        /// Hash this directory in one process and print the result.
+        #[arg(long, value_name = "DIR")]
+        local: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `formic run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan, a YAML file.
+    pub plan: PathBuf,
+    /// Only check the plan.
+    #[arg(long)]
+    pub check: bool,
+    /// Peers to start [default: as many as the plan has agents, 4 if it has none].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub peers: Option<u32>,
+    /// How peers talk: in this process, or one OS process each over QUIC on loopback.
+    #[arg(long, value_enum, default_value_t = TransportKind::Memory)]
+    pub transport: TransportKind,
+    /// Use the mesh that this peer belongs to instead of starting peers.
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["peers", "transport", "kill", "state"])]
+    pub join: Vec<String>,
+    /// Shape of the mesh: auto and mesh mean everybody to everybody.
+    #[arg(long, value_name = "SHAPE", default_value = "auto")]
+    pub topology: String,
+    /// An input of the plan; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub input: Vec<(String, String)>,
+    /// Chaos: kill N random peers (or `home`, the peer that hosts the job) TIME after the job was
+    /// accepted, e.g. 2@300ms; may be given several times.
+    #[arg(long, value_name = "N@TIME")]
+    pub kill: Vec<Kill>,
+    /// Seed of the chaos [default: random, printed].
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Keep state here: after a crash of everything the same command goes on with the job.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Stop after this time, e.g. 90s or 15m.
+    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    pub timeout: Option<Duration>,
+    /// Append everything that happens to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Write the completion certificate here.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, no report: only the result, and errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub(crate) later: RunLater,
+}
+
+/// Flags of `formic run` that this version refuses.
+#[derive(Debug, Args)]
+pub(crate) struct RunLater {
+    #[arg(long, hide = true, value_name = "TOKENS")]
+    pub(crate) budget: Option<String>,
+    #[arg(long, hide = true, value_name = "A|B@TIME+DURATION")]
+    pub(crate) partition: Option<String>,
+}
+
+/// Arguments of `formic peer`.
+#[derive(Debug, Args)]
+pub struct PeerArgs {
+    /// Where to listen: a loopback address, HOST:PORT; port 0 takes a free one, which is printed.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: String,
+    /// A peer of the mesh to join; without it, this peer founds a mesh.
+    #[arg(long, value_name = "ADDR")]
+    pub join: Vec<String>,
+    /// Its name in logs and status [default: peer-PORT].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What this peer can do; may be given several times.
+    #[arg(long, value_name = "C", value_parser = capability)]
+    pub capability: Vec<Capability>,
+    /// Tasks at once [default: the processors of this host].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// An agent of its own: ADAPTER or ADAPTER:COMMAND LINE, e.g. 'jsonl:formic example treehash'.
+    /// Without one, it runs the agents that plans bring.
+    #[arg(long, value_name = "ADAPTER[:CONFIG]")]
+    pub agent: Option<String>,
+    /// Keep state here: identity, and what it is home for.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Append everything that happens to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Microseconds of the boot clock that the event log counts from.
+    #[arg(long, hide = true, value_name = "US")]
+    pub(crate) epoch_us: Option<u64>,
+    /// Stop when stdin ends: a launcher holds the other end.
+    #[arg(long, hide = true)]
+    pub(crate) tied: bool,
+    #[command(flatten)]
+    pub(crate) later: PeerLater,
+}
+
+/// Flags of `formic peer` that this version refuses.
+#[derive(Debug, Args)]
+pub(crate) struct PeerLater {
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) mesh_key: Option<String>,
+    #[arg(long, hide = true, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+}
+
+/// Arguments of `formic submit`.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The plan, a YAML file. Relative paths in it are relative to where the peers run.
+    pub plan: PathBuf,
+    /// A peer of the mesh.
+    #[arg(long, value_name = "ADDR", required = true)]
+    pub join: Vec<String>,
+    /// Print the job's id once it is accepted, and leave.
+    #[arg(long)]
+    pub detach: bool,
+    /// An input of the plan; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub input: Vec<(String, String)>,
+    /// Stop waiting after this time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    pub timeout: Option<Duration>,
+    /// Write the completion certificate here.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Only the result, and errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Arguments of `formic status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// A peer of the mesh [default: the mesh of the latest `formic peer` on this host].
+    #[arg(long, value_name = "ADDR")]
+    pub join: Vec<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `formic why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A job or a task: its id, the beginning of it, or a task's name [default: the last run].
+    #[arg(value_name = "JOB|TASK")]
+    pub what: Option<String>,
+    /// The event log to read [default: that of the run].
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+}
+
+/// Arguments of `formic verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The certificate, a JSON file.
+    pub certificate: PathBuf,
+    /// Accept only signatures of these peers; without it the file itself says who signed.
+    #[arg(long, value_name = "PEERID")]
+    pub peer: Vec<PeerId>,
+    /// The plan the certificate must be about.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+}
+
+/// Arguments of `formic doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Also check that the agents of this plan can start here.
+    pub plan: Option<PathBuf>,
+    /// An input of the plan.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "plan")]
+    pub input: Vec<(String, String)>,
+    /// A state directory to check.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// How peers of one `formic run` talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TransportKind {
+    /// In this process.
+    Memory,
+    /// One OS process each, over QUIC on loopback.
+    Quic,
+}
+
+impl TransportKind {
+    /// Its name in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Quic => "quic",
+        }
+    }
+}
+
+/// Chaos: whom to kill, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Whom.
+    pub whom: Victims,
+    /// How long after the job was accepted.
+    pub after: Duration,
+}
+
+/// Whom to kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victims {
+    /// So many, at random.
+    Random(u32),
+    /// The peer that hosts the job.
+    Home,
+}
+
+/// Why a text is no `--kill`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadKill {
+    /// No `@`, or no number before it.
+    #[error("expected N@TIME or home@TIME, e.g. 2@300ms")]
+    Shape,
+    /// The time is none.
+    #[error(transparent)]
+    Time(#[from] BadSpan),
+}
+
+impl FromStr for Kill {
+    type Err = BadKill;
+
+    fn from_str(text: &str) -> Result<Self, BadKill> {
+        let (whom, after) = text.split_once('@').ok_or(BadKill::Shape)?;
+        let whom = match (whom, whom.parse()) {
+            ("home", _) => Victims::Home,
+            (_, Ok(count)) if count > 0 => Victims::Random(count),
+            _ => return Err(BadKill::Shape),
+        };
+        Ok(Self { whom, after: parse_span(after)? })
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE"),
+    }
+}
+
+fn capability(text: &str) -> Result<Capability, formic_core::BadCapability> {
+    text.parse()
+}

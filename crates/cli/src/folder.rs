@@ -1,0 +1,106 @@
+//! Where formic keeps what is not asked for: logs of the latest runs, addresses of local peers.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Runs whose folders are kept.
+const RUNS_KEPT: usize = 20;
+
+/// The name of the event log in a run's folder.
+pub(crate) const EVENTS: &str = "events.jsonl";
+/// The name of the certificate in a run's folder.
+pub(crate) const CERTIFICATE: &str = "certificate.json";
+
+/// `$XDG_STATE_HOME/formic`, else `~/.local/state/formic`, else a folder of this user among temporary files.
+pub(crate) fn home() -> PathBuf {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    match state {
+        Some(state) => state.join("formic"),
+        None => temporary(),
+    }
+}
+
+fn temporary() -> PathBuf {
+    env::temp_dir().join(format!("formic-{}", rustix::process::getuid().as_raw()))
+}
+
+/// A new folder for a run that has no job yet; beneath [`home`], or among temporary files where that is impossible.
+pub(crate) fn new_run() -> std::io::Result<PathBuf> {
+    let name = format!("starting-{}", std::process::id());
+    let made = |root: PathBuf| {
+        let folder = root.join("runs").join(&name);
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir_all(&folder).map(|()| folder)
+    };
+    made(home()).or_else(|_| made(temporary()))
+}
+
+/// Gives the folder of a run the name of its job, and forgets the oldest runs. The folder's path from then on.
+pub(crate) fn name_run(folder: PathBuf, job: &str) -> PathBuf {
+    let Some(runs) = folder.parent().map(Path::to_owned) else { return folder };
+    let named = runs.join(job);
+    // Of a job that was resumed there is one already: the later story replaces it.
+    drop(fs::remove_dir_all(&named));
+    let folder = if fs::rename(&folder, &named).is_ok() { named } else { folder };
+    for (_, old) in newest_first(&runs).into_iter().skip(RUNS_KEPT) {
+        drop(fs::remove_dir_all(old));
+    }
+    folder
+}
+
+/// Folders of runs, the latest first.
+pub(crate) fn runs() -> Vec<PathBuf> {
+    let mut found = newest_first(&home().join("runs"));
+    found.extend(newest_first(&temporary().join("runs")));
+    found.sort();
+    found.dedup();
+    found.reverse();
+    found.into_iter().map(|(_, folder)| folder).collect()
+}
+
+fn newest_first(runs: &Path) -> Vec<(SystemTime, PathBuf)> {
+    let Ok(entries) = fs::read_dir(runs) else { return Vec::new() };
+    let dated = |folder: PathBuf| {
+        let changed = fs::metadata(folder.join(EVENTS)).and_then(|log| log.modified()).ok()?;
+        Some((changed, folder))
+    };
+    let mut dated: Vec<_> =
+        entries.filter_map(|entry| dated(entry.ok()?.path())).collect();
+    dated.sort();
+    dated.reverse();
+    dated
+}
+
+/// Where a local peer is noted while it runs.
+pub(crate) fn peer_note(pid: u32) -> PathBuf {
+    home().join("peers").join(pid.to_string())
+}
+
+/// Addresses of peers that run on this host, the latest first. Notes of dead processes are removed.
+pub(crate) fn local_peers() -> Vec<String> {
+    let Ok(entries) = fs::read_dir(home().join("peers")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if !is_alive(&path) {
+            drop(fs::remove_file(&path));
+            continue;
+        }
+        let changed = fs::metadata(&path).and_then(|note| note.modified());
+        if let (Ok(changed), Ok(address)) = (changed, fs::read_to_string(&path)) {
+            found.push((changed, address.trim().to_owned()));
+        }
+    }
+    found.sort();
+    found.reverse();
+    found.into_iter().map(|(_, address)| address).collect()
+}
+
+fn is_alive(note: &Path) -> bool {
+    let pid = note.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    pid.and_then(rustix::process::Pid::from_raw)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+}

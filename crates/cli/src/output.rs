@@ -1,0 +1,17 @@
+//! Data on stdout, everything else on stderr.
+
+use std::io::{self, Write as _};
+
+/// Prints data. A reader that went away wants no more of it: that is no error.
+pub(crate) fn data(text: &str) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| {
+        if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
+    });
+    drop(written.and_then(|()| out.flush()));
+}
+
+/// Tells the user something that is no data.
+pub(crate) fn note(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}

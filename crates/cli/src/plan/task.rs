@@ -1,0 +1,327 @@
+use core::{ops::Range, time::Duration};
+use std::collections::BTreeMap;
+
+use formic::{AgentSpec, Capability, PlannedTask};
+use serde_json::Value;
+
+use super::{
+    Problem, Source, Unplaced, agent_choice,
+    check::capabilities,
+    fields::{Fields, check_name, expected, name_is_good, not_yet},
+    template::{self, Reference},
+    yaml::{Entry, Kind, Node},
+};
+use crate::{nearest::suggestion, span::parse_span};
+
+/// Needs of one task (work.md section 9).
+const NEEDS_MAX: usize = 1_000;
+/// The longest wall time (sessions.md section 10).
+const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+const KEYS: [&str; 10] = [
+    "needs", "requires", "payload", "env", "run", "outputs", "retry", "exclusive", "budget", "agent",
+];
+
+/// What names a task may refer to.
+pub(crate) struct Scope<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) names: &'a [&'a str],
+    pub(crate) inputs: &'a BTreeMap<String, Option<String>>,
+}
+
+/// A task as it was read.
+pub(crate) struct Task<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) name_place: Range<usize>,
+    pub(crate) needs: Vec<(&'a str, &'a Node)>,
+    pub(crate) requires: Vec<Capability>,
+    pub(crate) requires_nodes: Vec<(&'a str, &'a Node)>,
+    pub(crate) agent: Option<(&'a str, &'a Node)>,
+    pub(crate) run: Option<(&'a str, &'a Node)>,
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// Place, task and output of each reference to an output.
+    pub(crate) output_references: Vec<(Range<usize>, String, String)>,
+    payload: Value,
+    env: BTreeMap<String, String>,
+    retries: u32,
+    wall: Option<Duration>,
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn read(
+        entry: &'a Entry,
+        scope: &Scope<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        check_name(entry, "a task", problems);
+        let mut fields = Fields::of(&entry.value, "a task", &KEYS, problems)?;
+        let needs = needs(&mut fields, &entry.key, scope);
+        let requires = capabilities(&mut fields, "requires");
+        let requires_nodes = match fields.get("requires").map(|entry| &entry.value.kind) {
+            Some(Kind::List(_)) => fields.texts("requires"),
+            _ => Vec::new(),
+        };
+        let (agent, run) = (fields.text("agent"), run(&mut fields));
+        let outputs = outputs(&mut fields);
+        let (retries, wall) = (retries(&mut fields), budget(&mut fields));
+        exclusive(&mut fields);
+        let env = fields.named("env");
+        let payload = fields.get("payload").map(|entry| &entry.value);
+        let mut filler = Filler { task: &entry.key, needs: &needs, scope, outputs: Vec::new(), problems };
+        let payload = payload.map_or(Value::Null, |node| filler.json(node));
+        let env = filler.env(env);
+        let output_references = filler.outputs;
+        let (name, name_place) = (entry.key.as_str(), entry.key_place.clone());
+        Some(Self {
+            name,
+            name_place,
+            needs,
+            requires,
+            requires_nodes,
+            agent,
+            run,
+            outputs,
+            output_references,
+            payload,
+            env,
+            retries,
+            wall,
+        })
+    }
+
+    /// As the root executes it, with the agent that was chosen for it.
+    pub(crate) fn planned(
+        self,
+        agents: &[AgentSpec],
+        unplaced: &mut Vec<Unplaced>,
+        problems: &mut Vec<Problem>,
+    ) -> PlannedTask {
+        let agent = agent_choice::choose(&self, agents, unplaced, problems);
+        PlannedTask {
+            kind: None,
+            name: self.name.to_owned(),
+            needs: self.needs.iter().map(|(need, _)| (*need).to_owned()).collect(),
+            requires: self.requires,
+            payload: self.payload,
+            agent,
+            run: self.run.map(|(text, _)| text.to_owned()),
+            env: self.env,
+            outputs: self.outputs,
+            retries: self.retries,
+            wall: self.wall,
+        }
+    }
+}
+
+fn needs<'a>(fields: &mut Fields<'a, '_>, task: &str, scope: &Scope<'_>) -> Vec<(&'a str, &'a Node)> {
+    let mut needs: Vec<(&str, &Node)> = Vec::new();
+    for (need, node) in fields.texts("needs") {
+        if !scope.names.contains(&need) {
+            let message = format!("task `{task}` needs `{need}`, which is no task of this plan");
+            let others = scope.names.iter().copied().filter(|name| *name != task);
+            let help = suggestion(need, others);
+            fields.problems.push(Problem::new(&node.place, message).help(help));
+        } else if needs.iter().any(|(known, _)| *known == need) {
+            let message = format!("task `{task}` needs `{need}` twice");
+            fields.problems.push(Problem::new(&node.place, message));
+        } else {
+            needs.push((need, node));
+        }
+    }
+    if let Some((_, node)) = needs.get(NEEDS_MAX) {
+        let message = format!("{} needs: a task has at most {NEEDS_MAX}", needs.len());
+        fields.problems.push(Problem::new(&node.place, message));
+    }
+    needs
+}
+
+fn run<'a>(fields: &mut Fields<'a, '_>) -> Option<(&'a str, &'a Node)> {
+    let (text, node) = fields.text("run")?;
+    if text.trim().is_empty() {
+        fields.problems.push(Problem::new(&node.place, "`run` is empty: expected a shell command"));
+    }
+    if text.contains("${{") {
+        let message = "`${{ }}` in `run` is refused: a value could end the quotes around it and run as code";
+        let help = "pass it by the environment: env: {NAME: \"${{ ... }}\"}, and use \"$NAME\" in `run`";
+        fields.problems.push(Problem::new(&node.place, message).help(help.to_owned()));
+    }
+    Some((text, node))
+}
+
+fn outputs(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
+    let mut outputs = BTreeMap::new();
+    let entries = fields.named("outputs");
+    for entry in entries {
+        check_name(entry, "an output", fields.problems);
+        let Some(path) = super::fields::text(&entry.value, &entry.key, fields.problems) else { continue };
+        let bad = path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if bad {
+            let message = format!("`{path}` is no output: expected a path beneath the task's output folder");
+            fields.problems.push(Problem::new(&entry.value.place, message));
+        }
+        outputs.insert(entry.key.clone(), path.to_owned());
+    }
+    outputs
+}
+
+fn retries(fields: &mut Fields<'_, '_>) -> u32 {
+    let Some(entry) = fields.get("retry") else { return 0 };
+    let known = ["max", "on"];
+    let Some(mut retry) = Fields::of(&entry.value, "`retry`", &known, fields.problems) else { return 0 };
+    retry.need("max");
+    let max = retry.count("max", 0, 100).unwrap_or(0);
+    if retry.get("on").is_none() {
+        return max;
+    }
+    let mut on_failed = false;
+    for (text, node) in retry.texts("on") {
+        match text {
+            "failed" => on_failed = true,
+            // Work of a lost peer is always executed again and never counted.
+            "peer-lost" => {}
+            "rejected" => {
+                let message = not_yet("`rejected`", "validation by ballots");
+                retry.problems.push(Problem::new(&node.place, message));
+            }
+            _ => {
+                let message = format!("`{text}` is nothing to retry on");
+                let help = suggestion(text, ["failed", "peer-lost"]);
+                retry.problems.push(Problem::new(&node.place, message).help(help));
+            }
+        }
+    }
+    if on_failed { max } else { 0 }
+}
+
+fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
+    let entry = fields.get("budget")?;
+    let mut budget = Fields::of(&entry.value, "`budget`", &["wall"], fields.problems)?;
+    let (text, node) = budget.text("wall")?;
+    match parse_span(text) {
+        Ok(wall) if !wall.is_zero() && wall <= WALL_MAX => Some(wall),
+        Ok(_) => {
+            budget.problems.push(expected(node, "`wall`", "a duration above 0 and up to 24h"));
+            None
+        }
+        Err(error) => {
+            budget.problems.push(Problem::new(&node.place, error.to_string()));
+            None
+        }
+    }
+}
+
+fn exclusive(fields: &mut Fields<'_, '_>) {
+    let Some(entry) = fields.get("exclusive") else { return };
+    let problem = match entry.value.json() {
+        Value::Bool(false) => return,
+        Value::Bool(true) => {
+            Problem::new(&entry.value.place, not_yet("`exclusive: true`", "leases and fencing"))
+        }
+        _ => expected(&entry.value, "`exclusive`", "true or false"),
+    };
+    fields.problems.push(problem);
+}
+
+/// Puts inputs in and checks references to tasks.
+struct Filler<'a, 'p> {
+    task: &'a str,
+    needs: &'a [(&'a str, &'a Node)],
+    scope: &'a Scope<'a>,
+    outputs: Vec<(Range<usize>, String, String)>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Filler<'_, '_> {
+    fn json(&mut self, node: &Node) -> Value {
+        match (&node.kind, node.json()) {
+            (Kind::List(items), _) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
+            (Kind::Map(entries), _) => {
+                let pairs = entries.iter().map(|it| (it.key.clone(), self.json(&it.value)));
+                Value::Object(pairs.collect())
+            }
+            (Kind::Scalar { .. }, Value::String(text)) => Value::String(self.fill(&text, node)),
+            (Kind::Scalar { .. }, value) => value,
+        }
+    }
+
+    fn env(&mut self, entries: &[Entry]) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        for entry in entries {
+            self.env_name(entry);
+            if let Some(text) = super::fields::text(&entry.value, &entry.key, self.problems) {
+                env.insert(entry.key.clone(), self.fill(text, &entry.value));
+            }
+        }
+        env
+    }
+
+    fn env_name(&mut self, entry: &Entry) {
+        let name = &entry.key;
+        let good = name_is_good(name)
+            && !name.contains('-')
+            && !name.starts_with(|first: char| first.is_ascii_digit());
+        if !good {
+            let message = format!("`{name}` is no name of a variable: expected letters, digits and _");
+            self.problems.push(Problem::new(&entry.key_place, message));
+        } else if name.starts_with("FORMIC_") {
+            let message = format!("`{name}`: names that start with FORMIC_ are formic's own");
+            self.problems.push(Problem::new(&entry.key_place, message));
+        }
+    }
+
+    fn fill(&mut self, text: &str, node: &Node) -> String {
+        let mut from = node.place.start;
+        for found in template::find(text) {
+            let place = self.locate(node, &mut from, &text[found.range.clone()]);
+            match found.reference {
+                Err(message) => self.problems.push(Problem::new(&place, message)),
+                Ok(reference) => self.refer(reference, place),
+            }
+        }
+        template::fill(text, |name| self.scope.inputs.get(name).cloned().flatten())
+    }
+
+    /// Where a reference stands in the source; the whole text where escapes hide it.
+    fn locate(&self, node: &Node, from: &mut usize, reference: &str) -> Range<usize> {
+        let raw = self.scope.source.text.get(*from..node.place.end).unwrap_or("");
+        match raw.find(reference) {
+            Some(at) => {
+                let place = *from + at..*from + at + reference.len();
+                *from = place.end;
+                place
+            }
+            None => node.place.clone(),
+        }
+    }
+
+    fn refer(&mut self, reference: Reference, place: Range<usize>) {
+        match reference {
+            Reference::Input(name) if !self.scope.inputs.contains_key(&name) => {
+                let known = self.scope.inputs.keys().map(String::as_str);
+                let help = suggestion(&name, known)
+                    .unwrap_or_else(|| format!("declare it: inputs: {{{name}: {{default: ...}}}}"));
+                let message = format!("undefined input `{name}`");
+                self.problems.push(Problem::new(&place, message).help(help));
+            }
+            Reference::Input(_) => {}
+            Reference::TaskValue(name) => self.refer_task(&name, &place),
+            Reference::TaskOutput(name, file) => {
+                self.refer_task(&name, &place);
+                self.outputs.push((place, name, file));
+            }
+        }
+    }
+
+    fn refer_task(&mut self, name: &str, place: &Range<usize>) {
+        let task = self.task;
+        if !self.scope.names.contains(&name) {
+            let others = self.scope.names.iter().copied().filter(|known| *known != task);
+            let message = format!("undefined task `{name}`");
+            self.problems.push(Problem::new(place, message).help(suggestion(name, others)));
+        } else if !self.needs.iter().any(|(need, _)| *need == name) {
+            let message = format!("task `{task}` uses `{name}`, which is not among its needs");
+            let help = format!("write needs: [{name}]");
+            self.problems.push(Problem::new(place, message).help(help));
+        }
+    }
+}

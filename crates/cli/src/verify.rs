@@ -1,0 +1,82 @@
+//! `formic verify`: what a certificate proves, and what it does not.
+
+use core::fmt::Write as _;
+
+use formic_completion::Certificate;
+use formic_core::Digest;
+
+use crate::{
+    args::VerifyArgs,
+    certificate::{self, Unverified},
+    exit::{Exit, Stop},
+    output,
+    report::thousands,
+};
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Stop> {
+    let path = &args.certificate;
+    let bytes = std::fs::read(path).map_err(|error| Stop::file("read", path, &error))?;
+    let plan = match &args.plan {
+        Some(path) => Some(std::fs::read(path).map_err(|error| Stop::file("read", path, &error))?),
+        None => None,
+    };
+    let verified = certificate::read(&bytes).and_then(|certificate| {
+        certificate::verify(&certificate, &args.peer)?;
+        is_about(&certificate, plan.as_deref())?;
+        Ok(certificate)
+    });
+    match verified {
+        Ok(certificate) => {
+            output::data(&explain(&certificate, args));
+            Ok(Exit::Ok)
+        }
+        Err(reason) => {
+            let message = format!("{} does not verify: {reason}", path.display());
+            Err(Stop::new(Exit::BadCertificate, message))
+        }
+    }
+}
+
+fn is_about(certificate: &Certificate, plan: Option<&[u8]>) -> Result<(), Unverified> {
+    let found = certificate.statement.plan;
+    match plan.map(|plan| Digest::of(&[plan])) {
+        Some(expected) if expected != found => Err(Unverified::OtherPlan { found, expected }),
+        _ => Ok(()),
+    }
+}
+
+fn explain(certificate: &Certificate, args: &VerifyArgs) -> String {
+    let statement = &certificate.statement;
+    let tally = &statement.tally;
+    let signers: Vec<String> =
+        certificate.attestations.iter().map(|it| it.signer.to_string()).collect();
+    let excluded: Vec<String> = statement.excluded.iter().map(ToString::to_string).collect();
+    let mut out = format!("{} verifies\n", args.certificate.display());
+    let mut row = |name: &str, text: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {name:<10} {text}");
+    };
+    row("job", &statement.job.to_string());
+    row("plan", &format!("SHA-256 {}", statement.plan));
+    row("result", &format!("SHA-256 {}", statement.result));
+    let counts = [tally.tasks, tally.ok, tally.failed, tally.executions].map(thousands);
+    let [tasks, ok, failed, executions] = counts;
+    row("tasks", &format!("{tasks}: {ok} ok, {failed} failed; {executions} executions"));
+    let quorum = format!("{} of {} home peers", signers.len(), statement.home.len());
+    row("signed by", &format!("{quorum}: {}", signers.join(", ")));
+    let sealed = format!("{} peers", statement.sealed.len());
+    let excluded = if excluded.is_empty() { "none".to_owned() } else { excluded.join(", ") };
+    row("sealed", &format!("{sealed}; excluded as dead: {excluded}"));
+    out.push_str(
+        "It proves: these home peers signed that the job is complete with this result, that each task\n\
+         it spawned has an outcome, and that every sealed peer had ended its part.\n\
+         It does not prove: that the agents did their work well, what excluded peers did before they\n\
+         died, or that the signers are honest.\n",
+    );
+    out.push_str(if args.peer.is_empty() {
+        "unpinned: the file itself says who the home peers are. Pin them with --peer PEERID for each.\n"
+    } else {
+        "pinned: all home peers are among those you named.\n"
+    });
+    out
+}

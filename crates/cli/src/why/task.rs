@@ -1,0 +1,70 @@
+use formic::{LogEvent, LogLine};
+
+use super::story::{Story, stamp};
+use crate::report::{cut, thousands};
+
+/// All that happened to one task.
+pub(crate) fn tell(story: &Story<'_>, key: &str) -> String {
+    let mut out = format!("task {key} `{}`\n", story.name(key));
+    for line in story.lines {
+        if let Some(text) = about(story, line, key) {
+            out.push_str(&stamp(line.at_us, &text));
+        }
+    }
+    let children = story.owners.iter().filter(|(_, owner)| **owner == key);
+    let states = children.map(|(child, _)| story.states.get(child));
+    let (mut done, mut open) = (0, 0);
+    for state in states {
+        match state {
+            Some(super::story::State::Done { .. }) => done += 1,
+            _ => open += 1,
+        }
+    }
+    if done + open > 0 {
+        out.push_str(&format!(
+            "It waited for {} children: {} done, {} open\n",
+            thousands(done + open),
+            thousands(done),
+            thousands(open)
+        ));
+    }
+    out
+}
+
+fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
+    let at = story.peer(&line.peer);
+    let peer = |life: &str| story.peer(life);
+    let (key, text) = match &line.event {
+        LogEvent::TaskSpawned { key, owner, kind, .. } => {
+            (key, format!("spawned by `{}` at {at}, kind {kind}", story.name(owner)))
+        }
+        LogEvent::TaskPlaced { key, attempt, who, .. } => {
+            (key, format!("attempt {attempt} was sent to {}", peer(who)))
+        }
+        LogEvent::TaskUnplaceable { key, missing, .. } => {
+            (key, format!("it waits: no single live peer has {}", missing.join(", ")))
+        }
+        LogEvent::TaskStarted { key, attempt, .. } => (key, format!("attempt {attempt} started at {at}")),
+        LogEvent::TaskProgress { key, per_mille, note, .. } => {
+            (key, format!("{}.{} % {}", per_mille / 10, per_mille % 10, cut(note)))
+        }
+        LogEvent::TaskLog { key, level, message, .. } => (key, format!("{level}: {}", cut(message))),
+        LogEvent::TaskFinished { key, outcome, detail, .. } => {
+            let detail = if detail.is_empty() { String::new() } else { format!(": {}", cut(detail)) };
+            (key, format!("its body ended at {at}: {outcome}{detail}"))
+        }
+        LogEvent::TaskDone { key, owner, by, outcome, .. } => {
+            let owner = story.name(owner);
+            (key, format!("`{owner}` at {at} has the result of {}: {outcome}", peer(by)))
+        }
+        LogEvent::TaskRespawned { key, attempt, from, .. } => {
+            (key, format!("{at} gave it up at {}, which is gone: attempt {attempt}", peer(from)))
+        }
+        LogEvent::TaskDropped { key, .. } => (key, format!("dropped at {at}: nobody waits for it there")),
+        LogEvent::TaskDivergent { key, .. } => {
+            (key, format!("{at} saw a second, different result and did not use it"))
+        }
+        _ => return None,
+    };
+    (key == wanted).then_some(text)
+}
