@@ -36,6 +36,10 @@ impl Random {
 }
 
 /// Spreads the bits of `value` over 64 bits: a draw that depends on identities, not on order.
+///
+/// Never inlined: a loop over a chain of these makes LLVM 22's loop vectoriser
+/// (`vputils::isSingleScalar`) take time exponential in the chain's length; rustc then seems to hang.
+#[inline(never)]
 pub const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
