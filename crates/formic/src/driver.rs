@@ -161,9 +161,9 @@ impl Driver {
         }
     }
 
+    /// Counts what no correct peer does; at the limit its link is closed.
     fn on_misbehaved(&mut self, peer: PeerId, what: &str) {
         tracing::warn!(peer = %self.me, who = %peer.short(), what, "a peer misbehaved");
-        self.write(LogEvent::Misbehaved { who: peer.short(), what: what.to_owned() });
         let refusals = self.refusals.entry(peer).or_insert(0);
         *refusals = refusals.saturating_add(1);
         if *refusals == REFUSALS_MAX {
@@ -229,6 +229,7 @@ impl Driver {
             Event::JoinRefused { reason } => {
                 self.membership.send_replace(Membership::Refused { reason: reason.clone() });
             }
+            Event::Misbehaved { peer, what } => self.on_misbehaved(*peer, what),
             Event::JobVerdict { job, verdict } => {
                 self.write(self.sent.line());
                 self.jobs.on_verdict(*job, verdict);
@@ -347,7 +348,7 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
-        self.node.status(self.clock.now())
+        self.node.status()
     }
 
     /// A message that is here already may be the one whose absence the deadline is about.

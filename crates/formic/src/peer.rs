@@ -6,10 +6,10 @@ use std::{
 
 use formic_completion::Verdict;
 use formic_core::{
-    Capability, JobId, Life,
+    Capability, Digest, JobId, Life,
     transport::{Address, Transport},
 };
-use formic_node::{Message, Node, Status};
+use formic_node::{Message, Node, RemoteLeave, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     Adapters, Agent, Error, EventLog, Identity, LogEvent, Plan, Store,
     clock::Clock,
+    identity::random_seed,
     driver::{Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
 };
 
@@ -55,6 +56,7 @@ pub struct Builder {
     store: Option<Store>,
     log: EventLog,
     seed: Option<u64>,
+    remote_leave: RemoteLeave,
     grace: Duration,
 }
 
@@ -111,6 +113,13 @@ impl Builder {
     /// Fixes the seed of the protocols' random choices; default: from the system.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Lets clients ask this peer to leave ([`Client::leave`](crate::Client::leave)): for peers that a launcher on the
+    /// same host started. Without it such requests are refused and counted.
+    pub const fn allow_remote_leave(mut self) -> Self {
+        self.remote_leave = RemoteLeave::Allowed;
         self
     }
 
@@ -182,6 +191,25 @@ impl Builder {
         }
     }
 
+    fn config(&self, name: &str) -> Result<formic_node::Config, Error> {
+        let identity = &self.identity;
+        let mut config = formic_node::Config::new(identity.life(), identity.secret().clone());
+        if self.seeds.is_empty() {
+            config.mesh.found = Some(Digest::of(&[&*random_seed()?]));
+        }
+        config.mesh.seeds.clone_from(&self.seeds);
+        name.clone_into(&mut config.mesh.name);
+        config.mesh.addresses = self.transport.addresses();
+        config.mesh.capabilities = self.all_capabilities();
+        config.mesh.slots = self.all_slots();
+        config.remote_leave = self.remote_leave;
+        config.seed = match self.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(Error::Entropy)?,
+        };
+        Ok(config)
+    }
+
     /// Own capabilities and the agents', sorted and unique.
     fn all_capabilities(&self) -> Vec<Capability> {
         let mut all = self.capabilities.clone();
@@ -223,6 +251,7 @@ impl Peer {
             store: None,
             log: EventLog::none(),
             seed: None,
+            remote_leave: RemoteLeave::Refused,
             grace: Duration::from_secs(2),
         }
     }

@@ -1,3 +1,5 @@
 mod logs;
 mod plans;
 mod stores;
+mod harness;
+mod jobs;
