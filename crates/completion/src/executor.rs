@@ -57,7 +57,7 @@ impl Completion {
     fn take_hints(&mut self, key: Key, hints: Vec<(Key, Life)>) {
         for (child, life) in hints {
             if !self.members.is_down(life) {
-                self.on_orphan(life, child, key);
+                self.note_hint(life, child, key);
             }
         }
     }

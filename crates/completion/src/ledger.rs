@@ -474,11 +474,7 @@ impl Completion {
         if self.sealed.is_some() {
             return;
         }
-        self.hints.insert((owner, key), from);
-        let entry = self.child_mut(owner, key);
-        if entry.is_some_and(|child| child.progress == Progress::Placing) {
-            self.assign(owner, key, from);
-        }
+        self.note_hint(from, key, owner);
         for above in self.owners(owner) {
             let entry = self.tasks.get(&above).and_then(|task| task.children.get(&owner));
             let asked =
@@ -486,6 +482,15 @@ impl Completion {
             if entry.is_some_and(asked) {
                 self.ask_executor(above, owner);
             }
+        }
+    }
+
+    /// Remembers where an orphan is alive; a child without a place goes there.
+    pub(crate) fn note_hint(&mut self, life: Life, key: Key, owner: Key) {
+        self.hints.insert((owner, key), life);
+        let entry = self.child_mut(owner, key);
+        if entry.is_some_and(|child| child.progress == Progress::Placing) {
+            self.assign(owner, key, life);
         }
     }
 }
