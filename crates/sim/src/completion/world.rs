@@ -1,0 +1,638 @@
+//! The world: one queue of events, machines, disks, links, bodies.
+
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use formic_completion::{
+    Attestation, Completion, Config, Decree, Effect, Event, Input, JobSpec, Message, Record, Spawn,
+    Verdict,
+};
+use formic_core::{
+    Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time, mix,
+};
+
+use super::{
+    Report,
+    bodies::{self, Script},
+    plan::{Fault, Plan},
+};
+use crate::{
+    Draw, Execution, Truth, Violation,
+    oracles::{acked_not_lost, never_early, nothing_hangs, one_verdict, quiet_is_quiet},
+};
+
+/// After the calm, everything has to be over within this virtual time.
+const PATIENCE: Duration = Duration::from_secs(120);
+const TRACE: usize = 80;
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Start { peer: usize },
+    Submit,
+    Cancel,
+    Fault { number: usize },
+    Burn { life: Life, number: usize },
+    Calm,
+    Thaw { peer: usize },
+    Deliver { from: Life, to: Life, message: Message },
+    Attested { to: Life, statement: Digest, attestation: Attestation },
+    Up { observer: Life, life: Life },
+    Down { observer: Life, life: Life },
+    Wake { life: Life },
+    Step { life: Life, key: Key, run: usize, index: usize },
+    End { life: Life, key: Key, run: usize },
+    Placed { to: Life, key: Key, attempt: u16, life: Life },
+}
+
+pub(super) struct Body {
+    script: Script,
+    run: usize,
+    waits: BTreeSet<Key>,
+    told: BTreeSet<Key>,
+    ended: bool,
+}
+
+pub(super) struct Host {
+    pub(super) life: Life,
+    pub(super) alive: bool,
+    pub(super) started: bool,
+    pub(super) frozen_until: Time,
+    machine: Completion,
+    disk: Vec<Record>,
+    bodies: BTreeMap<Key, Body>,
+    wake: Option<Time>,
+    /// Dies after so many more effects: the number of the fault.
+    fuse: Option<(usize, usize)>,
+}
+
+pub(super) struct World<'a> {
+    pub(super) draw: Draw,
+    pub(super) plan: &'a Plan,
+    pub(super) hosts: Vec<Host>,
+    pub(super) now: Time,
+    queue: BTreeMap<(Time, u64), What>,
+    sequence: u64,
+    seed: u64,
+    job: JobId,
+    spec: Arc<JobSpec>,
+    truth: Truth,
+    pub(super) report: Report,
+    print: u64,
+    trace: Option<VecDeque<String>>,
+}
+
+pub(super) fn life(peer: usize, incarnation: u64) -> Life {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&mix(peer as u64 + 1).to_be_bytes());
+    bytes[24..].copy_from_slice(&(peer as u64).to_be_bytes());
+    Life::new(PeerId::from_bytes(bytes), Incarnation(incarnation))
+}
+
+pub(super) fn index(life: Life) -> usize {
+    let tail = life.peer.as_bytes().last_chunk().map_or(0, |tail| u64::from_be_bytes(*tail));
+    usize::try_from(tail).unwrap_or(0)
+}
+
+type Checked = Result<(), Violation>;
+
+impl<'a> World<'a> {
+    pub(super) fn new(seed: u64, plan: &'a Plan, traced: bool) -> Self {
+        let job = JobId::derive(life(0, 1), seed);
+        let host = |peer| Host {
+            life: life(peer, 0),
+            alive: false,
+            started: false,
+            frozen_until: Time::ZERO,
+            machine: Completion::new(Config::default(), life(peer, 0), job),
+            disk: vec![],
+            bodies: BTreeMap::new(),
+            wake: None,
+            fuse: None,
+        };
+        let root = bodies::descriptor(0, 0);
+        let plan_digest = Digest::of(&[b"plan"]);
+        let home = (0..plan.home).map(|peer| life(peer, 1)).collect();
+        let mut world = Self {
+            draw: Draw::new(seed),
+            plan,
+            hosts: (0..plan.peers).map(host).collect(),
+            now: Time::ZERO,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            seed,
+            job,
+            spec: Arc::new(JobSpec { job, root, plan: plan_digest, home }),
+            truth: Truth::default(),
+            report: Report { seeds: 1, ..Report::default() },
+            print: seed,
+            trace: traced.then(VecDeque::new),
+        };
+        for (peer, at) in plan.start.iter().enumerate() {
+            world.at(*at, What::Start { peer });
+        }
+        world.at(Time::from_us(2_000), What::Submit);
+        for (number, (at, _)) in plan.faults.iter().enumerate() {
+            world.at(*at + Duration::from_millis(2), What::Fault { number });
+        }
+        if let Some(at) = plan.cancel {
+            world.at(at, What::Cancel);
+        }
+        world.at(plan.calm, What::Calm);
+        world
+    }
+
+    pub(super) fn at(&mut self, at: Time, what: What) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), what);
+    }
+
+    pub(super) fn after(&mut self, us: u64, what: What) {
+        self.at(self.now + Duration::from_micros(us), what);
+    }
+
+    fn violation(&self, oracle: &'static str, what: String) -> Violation {
+        let trace = self.trace.iter().flatten().cloned().collect();
+        Violation { seed: self.seed, oracle, at: self.now, what, trace }
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            if trace.len() == TRACE {
+                trace.pop_front();
+            }
+            trace.push_back(format!("{now:?} {}", line()));
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<(Report, Digest), Violation> {
+        let limit = self.plan.calm + PATIENCE;
+        while let Some(((at, _), what)) = self.queue.pop_first() {
+            if at > limit {
+                break;
+            }
+            self.now = at;
+            self.step(what)?;
+        }
+        self.finish()?;
+        Ok((self.report, Digest::of(&[&self.print.to_be_bytes()])))
+    }
+
+    fn finish(&mut self) -> Checked {
+        self.report.tasks = self.truth.executions.len() as u64;
+        self.report.executions = self.truth.executions.values().map(|all| all.len() as u64).sum();
+        self.report.closed = self.truth.verdicts.len() as u64;
+        self.report.virtual_time = self.now.since(Time::ZERO);
+        let keeps = |host: &&Host| {
+            host.alive && host.disk.iter().any(|record| matches!(record, Record::Home(_)))
+        };
+        let ranks = (0..self.plan.home).filter(|rank| keeps(&&self.hosts[*rank])).collect();
+        if self.truth.verdicts.is_empty() && !formic_register::is_quorum(&ranks, self.plan.home) {
+            self.report.waived = 1;
+            return Ok(());
+        }
+        let last = |host: &Host| nothing_hangs::Last {
+            life: host.life,
+            closed: host.machine.is_closed(),
+            deadline: host.machine.deadline(),
+        };
+        // Where every life that knew the verdict died for good, nobody is left to tell.
+        let knows = |host: &&Host| host.alive && host.machine.is_closed();
+        let told = self.truth.verdicts.is_empty()
+            || self.hosts.iter().any(|host| knows(&host) && !host.disk.is_empty());
+        let alive: Vec<_> = self.hosts.iter().filter(|host| host.alive).map(last).collect();
+        if told {
+            nothing_hangs::at_end(&alive).map_err(|what| self.violation("nothing_hangs", what))?;
+        }
+        acked_not_lost::at_end(&self.truth)
+            .map_err(|what| self.violation("acked_not_lost", what))?;
+        if self.plan.faults.is_empty() && self.plan.loss + self.plan.late == 0 {
+            let truth = &self.truth;
+            self.report.to_complete.add(Some(truth.last_end), truth.complete);
+            self.report.to_verdict.add(truth.complete, truth.first_verdict);
+            self.report.to_all.add(truth.first_verdict, truth.last_verdict);
+        }
+        Ok(())
+    }
+
+    /// The host of a life that still lives; a frozen one gets the event when it thaws.
+    fn host_of(&mut self, life: Life, what: &What) -> Option<usize> {
+        let peer = index(life);
+        let host = self.hosts.get(peer)?;
+        if !host.alive || host.life != life {
+            return None;
+        }
+        if host.frozen_until > self.now {
+            let at = host.frozen_until;
+            self.at(at, what.clone());
+            return None;
+        }
+        Some(peer)
+    }
+
+    fn step(&mut self, what: What) -> Checked {
+        match &what {
+            What::Start { peer } => self.start(*peer),
+            What::Submit => {
+                let what = What::Submit;
+                let Some(peer) = self.host_of(life(0, 1), &what) else { return Ok(()) };
+                self.feed(peer, Input::Submit { spec: Arc::clone(&self.spec) })
+            }
+            What::Cancel => {
+                let peer = (0..self.plan.home).find(|peer| self.keeps_home(*peer));
+                let reason = "people".to_owned();
+                peer.map_or(Ok(()), |peer| self.feed(peer, Input::Cancel { reason }))
+            }
+            What::Fault { number } => self.fault(*number),
+            What::Burn { life, number } => self.burn(*life, *number),
+            What::Calm => {
+                self.calm();
+                Ok(())
+            }
+            What::Thaw { peer } => {
+                self.hosts[*peer].frozen_until = Time::ZERO;
+                Ok(())
+            }
+            What::Deliver { to, .. } | What::Attested { to, .. } | What::Placed { to, .. } => {
+                self.for_host(*to, &what)
+            }
+            What::Up { observer, life } if !self.is_alive(*life) => {
+                let _ = observer;
+                Ok(())
+            }
+            What::Up { observer, .. } | What::Down { observer, .. } => {
+                self.for_host(*observer, &what)
+            }
+            What::Wake { life } | What::Step { life, .. } | What::End { life, .. } => {
+                self.for_host(*life, &what)
+            }
+        }
+    }
+
+    fn is_alive(&self, life: Life) -> bool {
+        self.hosts.get(index(life)).is_some_and(|host| host.alive && host.life == life)
+    }
+
+    fn keeps_home(&self, peer: usize) -> bool {
+        let host = &self.hosts[peer];
+        let home = |record: &Record| matches!(record, Record::Home(_));
+        host.alive && host.frozen_until <= self.now && host.disk.iter().any(home)
+    }
+
+    fn for_host(&mut self, life: Life, what: &What) -> Checked {
+        let Some(peer) = self.host_of(life, what) else { return Ok(()) };
+        match what.clone() {
+            What::Deliver { from, message, .. } => {
+                self.feed(peer, Input::Message { from, message })
+            }
+            What::Attested { statement, attestation, .. } => {
+                self.feed(peer, Input::Attested { statement, attestation })
+            }
+            What::Placed { key, attempt, life, .. } => {
+                self.feed(peer, Input::Placed { key, attempt, life })
+            }
+            What::Up { life, .. } => self.feed(peer, Input::Up { life }),
+            What::Down { life, .. } => self.feed(peer, Input::Down { life }),
+            What::Wake { .. } => {
+                self.hosts[peer].wake = None;
+                self.feed(peer, Input::Deadline)
+            }
+            What::Step { key, run, index, .. } => self.spawn(peer, (key, run), index),
+            What::End { key, run, .. } => {
+                let body = self.hosts[peer].bodies.get_mut(&key).filter(|body| body.run == run);
+                if let Some(body) = body {
+                    body.ended = true;
+                    self.try_end(peer, key)?;
+                }
+                Ok(())
+            }
+            What::Start { .. }
+            | What::Submit
+            | What::Cancel
+            | What::Fault { .. }
+            | What::Burn { .. }
+            | What::Calm
+            | What::Thaw { .. } => Ok(()),
+        }
+    }
+
+    fn start(&mut self, peer: usize) -> Checked {
+        let host = &mut self.hosts[peer];
+        host.life.incarnation = host.life.incarnation.next();
+        host.alive = true;
+        host.started = true;
+        host.frozen_until = Time::ZERO;
+        host.wake = None;
+        host.fuse = None;
+        host.machine = Completion::new(Config::default(), host.life, self.job);
+        let records = host.disk.clone();
+        let born = host.life;
+        self.report.restarts += u64::from(born.incarnation.0 > 1);
+        self.note(|| format!("{born} starts with {} records", records.len()));
+        if !records.is_empty() {
+            self.feed(peer, Input::Restore { records })?;
+        }
+        self.meet(born);
+        Ok(())
+    }
+
+    /// Feeds one input; an honest peer refuses nothing that honest peers do.
+    pub(super) fn feed(&mut self, peer: usize, input: Input) -> Checked {
+        let life = self.hosts[peer].life;
+        self.note(|| format!("{life} <- {}", brief(&input)));
+        let mut out = Vec::new();
+        let result = self.hosts[peer].machine.handle(self.now, input, &mut out);
+        if let Err(error) = result {
+            return Err(self.violation("blame_is_just", format!("{life} refuses: {error}")));
+        }
+        self.print =
+            mix(self.print ^ mix(self.now.as_us() ^ (peer as u64) << 40) ^ out.len() as u64);
+        if self.print.is_multiple_of(16) {
+            self.hosts[peer].machine.check();
+        }
+        for effect in out {
+            if let Some((left, number)) = self.hosts[peer].fuse {
+                if left == 0 {
+                    return self.burn(life, number);
+                }
+                self.hosts[peer].fuse = Some((left - 1, number));
+            }
+            self.apply(peer, effect)?;
+            if !self.is_alive(life) {
+                return Ok(());
+            }
+        }
+        self.schedule_wake(peer);
+        Ok(())
+    }
+
+    fn schedule_wake(&mut self, peer: usize) {
+        let host = &mut self.hosts[peer];
+        let Some(at) = host.machine.deadline() else { return };
+        if host.wake.is_none_or(|wake| wake > at) {
+            let life = host.life;
+            host.wake = Some(at);
+            self.at(at.max(self.now + Duration::from_micros(1)), What::Wake { life });
+        }
+    }
+
+    fn apply(&mut self, peer: usize, effect: Effect) -> Checked {
+        let from = self.hosts[peer].life;
+        match effect {
+            Effect::Persist(record) => self.hosts[peer].disk.push(record),
+            Effect::Send { to, message } => {
+                self.report.work += u64::from(matches!(message, Message::Work { .. }));
+                self.link(from, to, &|to| What::Deliver { from, to, message: message.clone() });
+            }
+            Effect::Place { key, attempt, avoid, .. } => self.place(from, key, attempt, avoid),
+            Effect::Unplace { .. } => {}
+            Effect::Execute { key, attempt: _, descriptor, root } => {
+                let sealed = self.hosts[peer].machine.is_sealed();
+                quiet_is_quiet::at_execute(sealed, from, key)
+                    .map_err(|what| self.violation("quiet_is_quiet", what))?;
+                if root {
+                    self.truth.root = Some(key);
+                }
+                self.execute(peer, key, &descriptor);
+            }
+            Effect::Abort { key } => {
+                self.hosts[peer].bodies.remove(&key);
+                self.truth.running.remove(&(from, key));
+            }
+            Effect::Sign { to, statement } => {
+                let signature = statement.as_bytes().to_vec();
+                let attestation = Attestation { signer: from, public_key: vec![], signature };
+                let signed =
+                    |to| What::Attested { to, statement, attestation: attestation.clone() };
+                if to == from {
+                    let what = signed(to);
+                    self.after(1, what);
+                } else {
+                    self.link(from, to, &signed);
+                }
+            }
+            Effect::Event(event) => self.event(peer, event)?,
+        }
+        Ok(())
+    }
+
+    /// A link: loses, doubles, delays.
+    fn link(&mut self, from: Life, to: Life, what: &dyn Fn(Life) -> What) {
+        self.report.messages += 1;
+        let id = [index(from) as u64, from.incarnation.0, index(to) as u64, self.report.messages];
+        if self.draw.chance("loss", &id, self.plan.loss) {
+            self.note(|| format!("{from} -> {to} lost"));
+            return;
+        }
+        let copies = 1 + u64::from(self.draw.chance("doubled", &id, self.plan.doubled));
+        for copy in 0..copies {
+            let id = [id[0], id[1], id[2], id[3] + copy * 1_000_003];
+            let late = self.draw.chance("late", &id, self.plan.late);
+            let extra = if late { self.draw.below("lateness", &id, 60_000) } else { 0 };
+            let delay = 500 + self.draw.below("delay", &id, 1_000) + extra;
+            self.after(delay, what(to));
+        }
+    }
+
+    fn place(&mut self, asker: Life, key: Key, attempt: u16, avoid: Option<Life>) {
+        let number = bodies::number(key);
+        let chosen = |round: u64| {
+            let what = [number, u64::from(attempt), round, asker.incarnation.0];
+            let peer = self.draw.index("place", &what, self.hosts.len());
+            let host = &self.hosts[peer];
+            let good = host.alive && Some(host.life) != avoid && host.frozen_until <= self.now;
+            // Sometimes the chosen one has just died.
+            let unlucky = self.now < self.plan.calm && self.draw.chance("unlucky", &what, 100);
+            (good || host.started && unlucky).then_some(host.life)
+        };
+        let mut places = (0..12).filter_map(chosen);
+        let (first, second) = (places.next().unwrap_or(asker), places.next());
+        let delay = self.draw.below("placing", &[number, u64::from(attempt)], 1_000);
+        self.after(delay, What::Placed { to: asker, key, attempt, life: first });
+        let moves = self.draw.chance("moved", &[number, u64::from(attempt)], self.plan.moved);
+        if let (Some(life), true) = (second, moves) {
+            self.after(delay + 3_000, What::Placed { to: asker, key, attempt, life });
+        }
+    }
+
+    fn execute(&mut self, peer: usize, key: Key, descriptor: &Descriptor) {
+        let life = self.hosts[peer].life;
+        let all = self.truth.executions.entry(key).or_default();
+        let run = all.len();
+        all.push(Execution { life, children: vec![], finished: false });
+        self.truth.running.insert((life, key), run);
+        let script = Script::of(self.draw, &self.plan.workload, (key, run as u64), descriptor);
+        for (index, (at, _, _)) in script.spawns.iter().enumerate() {
+            let at = self.now + *at;
+            self.sequence += 1;
+            let what = What::Step { life, key, run, index };
+            self.queue.insert((at, self.sequence), what);
+        }
+        let end = self.now + script.length;
+        self.at(end, What::End { life, key, run });
+        let body =
+            Body { script, run, waits: BTreeSet::new(), told: BTreeSet::new(), ended: false };
+        self.hosts[peer].bodies.insert(key, body);
+    }
+
+    fn spawn(&mut self, peer: usize, (owner, run): (Key, usize), index: usize) -> Checked {
+        let Some(body) = self.hosts[peer].bodies.get_mut(&owner) else { return Ok(()) };
+        if body.run != run {
+            return Ok(());
+        }
+        let Some((_, descriptor, mode)) = body.script.spawns.get(index).cloned() else {
+            return Ok(());
+        };
+        let number = index as u64;
+        let key = Key::child(self.job, owner, number, descriptor.digest());
+        if mode == Spawn::Nested {
+            body.waits.insert(key);
+        }
+        let all = self.truth.executions.get_mut(&owner);
+        if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
+            execution.children.push(key);
+        }
+        self.feed(peer, Input::Spawn { owner, index: number, descriptor, mode })
+    }
+
+    fn try_end(&mut self, peer: usize, key: Key) -> Checked {
+        let life = self.hosts[peer].life;
+        let Some(body) = self.hosts[peer].bodies.get(&key) else { return Ok(()) };
+        if !body.ended || body.script.joins && !body.waits.is_subset(&body.told) {
+            return Ok(());
+        }
+        let outcome = if body.script.fails {
+            Outcome::failed("failed", "as scripted")
+        } else {
+            Outcome::Ok(Output { value: key.as_bytes().to_vec(), files: vec![] })
+        };
+        let run = body.run;
+        self.hosts[peer].bodies.remove(&key);
+        self.truth.running.remove(&(life, key));
+        self.truth.last_end = self.now;
+        let all = self.truth.executions.get_mut(&key);
+        if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
+            execution.finished = true;
+        }
+        self.feed(peer, Input::BodyFinished { key, outcome })
+    }
+
+    fn event(&mut self, peer: usize, event: Event) -> Checked {
+        let life = self.hosts[peer].life;
+        self.note(|| format!("{life} says {}", brief_event(&event)));
+        match event {
+            Event::Accepted => self.truth.accepted = self.truth.accepted.or(Some(self.now)),
+            Event::ChildDone { owner, key, .. } => {
+                let Some(body) = self.hosts[peer].bodies.get_mut(&owner) else { return Ok(()) };
+                if !body.told.insert(key) {
+                    let what = format!("{owner} hears twice of {key}");
+                    return Err(self.violation("one_commit", what));
+                }
+                if body.ended {
+                    let (life, run) = (life, body.run);
+                    self.after(1, What::End { life, key: owner, run });
+                }
+            }
+            Event::Respawned { .. } => self.report.respawns += 1,
+            Event::TookOver { .. } => self.report.takeovers += 1,
+            Event::Complete { outcome, .. } => {
+                self.truth.complete = self.truth.complete.or(Some(self.now));
+                if !matches!(outcome, Outcome::Cancelled { .. }) {
+                    never_early::at_complete(&self.truth)
+                        .map_err(|what| self.violation("never_early", what))?;
+                }
+            }
+            Event::Verdict(verdict) => self.verdict(life, &verdict)?,
+            Event::Anomaly { what } => return Err(self.violation("no_anomaly", what)),
+            Event::Spawned { .. } | Event::Divergent { .. } | Event::Dropped { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn verdict(&mut self, life: Life, verdict: &Verdict) -> Checked {
+        let Decree { outcome, tally } = &verdict.decree;
+        let counts = [tally.tasks, tally.ok, tally.failed, tally.executions];
+        let counts: Vec<u8> = counts.into_iter().flat_map(u64::to_be_bytes).collect();
+        let result = Digest::of(&[outcome.digest().as_bytes(), &counts]);
+        one_verdict::at_verdict(&mut self.truth, life, result)
+            .map_err(|what| self.violation("one_verdict", what))?;
+        let shape = verdict.certificate.check_decree(self.job, &verdict.decree);
+        shape.map_err(|why| self.violation("certificates_verify", why.to_string()))?;
+        let statement = &verdict.certificate.statement;
+        quiet_is_quiet::at_verdict(&self.truth, statement)
+            .map_err(|what| self.violation("quiet_is_quiet", what))?;
+        if self.truth.first_verdict.is_none() {
+            self.truth.first_verdict = Some(self.now);
+            self.report.exclusions += u64::from(!statement.excluded.is_empty());
+            if !matches!(outcome, Outcome::Cancelled { .. }) {
+                never_early::at_complete(&self.truth)
+                    .map_err(|what| self.violation("never_early", what))?;
+            }
+        }
+        self.truth.last_verdict = Some(self.now);
+        Ok(())
+    }
+
+    fn fault(&mut self, number: usize) -> Checked {
+        let Some((_, fault)) = self.plan.faults.get(number).copied() else { return Ok(()) };
+        match fault {
+            Fault::Crash { peer, .. } => {
+                let host = &mut self.hosts[peer];
+                if !host.alive {
+                    return Ok(());
+                }
+                let life = host.life;
+                let left = self.draw.index("fuse", &[number as u64], 8);
+                if left < 4 {
+                    return self.burn(life, number);
+                }
+                host.fuse = Some((left - 4, number));
+                self.after(50_000, What::Burn { life, number });
+            }
+            Fault::Suspect { observer, target, span } => self.suspect(observer, target, span),
+            Fault::Freeze { peer, span } => self.freeze(peer, span),
+        }
+        Ok(())
+    }
+
+    /// The end of a life.
+    fn burn(&mut self, life: Life, number: usize) -> Checked {
+        if !self.is_alive(life) {
+            return Ok(());
+        }
+        let Some((_, Fault::Crash { peer, back, disk })) = self.plan.faults.get(number).copied()
+        else {
+            return Ok(());
+        };
+        self.note(|| format!("{life} CRASHES, fault {number}, disk {disk}, back {back:?}"));
+        self.report.crashes += 1;
+        let host = &mut self.hosts[peer];
+        host.alive = false;
+        host.bodies.clear();
+        host.fuse = None;
+        if !disk {
+            host.disk.clear();
+        }
+        self.truth.running.retain(|(at, _), _| *at != life);
+        self.mourn(life);
+        if let Some(back) = back {
+            self.at(self.now + back, What::Start { peer });
+        }
+        Ok(())
+    }
+}
+
+fn brief(input: &Input) -> String {
+    let text = match input {
+        Input::Message { from, message } => format!("{from}: {message:?}"),
+        other => format!("{other:?}"),
+    };
+    text.chars().take(400).collect()
+}
+
+fn brief_event(event: &Event) -> String {
+    format!("{event:?}").chars().take(300).collect()
+}

@@ -1,0 +1,11 @@
+//! An acknowledged job ends with a verdict, and a job that ends well did every task it acknowledged.
+
+use crate::Truth;
+
+/// An accepted job has a verdict somewhere.
+pub fn at_end(truth: &Truth) -> Result<(), String> {
+    match (truth.accepted, truth.verdicts.is_empty()) {
+        (Some(at), true) => Err(format!("accepted at {at:?}, no verdict anywhere")),
+        _ => Ok(()),
+    }
+}

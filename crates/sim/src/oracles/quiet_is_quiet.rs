@@ -1,0 +1,21 @@
+//! At the verdict every sealed member is quiet, and a sealed life never works again (I5, I6).
+
+use formic_completion::Statement;
+use formic_core::{Key, Life};
+
+use crate::Truth;
+
+/// No body runs at a life that the statement calls sealed.
+pub fn at_verdict(truth: &Truth, statement: &Statement) -> Result<(), String> {
+    for (life, key) in truth.running.keys() {
+        if statement.sealed.iter().any(|(sealed, _)| sealed == life) {
+            return Err(format!("{life} is called sealed and runs {key}"));
+        }
+    }
+    Ok(())
+}
+
+/// A life that said it is sealed starts no body.
+pub fn at_execute(sealed: bool, life: Life, key: Key) -> Result<(), String> {
+    if sealed { Err(format!("{life} is sealed and starts {key}")) } else { Ok(()) }
+}

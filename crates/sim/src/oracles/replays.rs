@@ -1,0 +1,11 @@
+//! The same seed gives the same run.
+
+use formic_core::Digest;
+
+/// Compares the digests of two runs' traces.
+pub fn at_end(first: Digest, again: Digest) -> Result<(), String> {
+    if first == again {
+        return Ok(());
+    }
+    Err(format!("two runs differ: {} and {}", first.short(), again.short()))
+}
