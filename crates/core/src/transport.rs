@@ -224,6 +224,9 @@ pub enum LinkError {
         /// Largest allowed size in bytes.
         limit: usize,
     },
+    /// The message cannot be represented on the wire. The caller's fault.
+    #[error("message cannot be encoded")]
+    Unencodable,
     /// No such link, or not any more. The caller's fault.
     #[error("unknown link")]
     Unknown(LinkId),

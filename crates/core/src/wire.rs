@@ -42,8 +42,12 @@ pub enum WireError {
     },
 }
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MESSAGE_MAX>> =
-    bincode::config::standard().with_limit::<MESSAGE_MAX>();
+/// What decoding may claim. bincode counts integers by their width in memory, up to 16 bytes for one
+/// on the wire: a smaller limit would refuse what [`encode`] accepts.
+const DECODED_MAX: usize = 16 * MESSAGE_MAX;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_MAX>> =
+    bincode::config::standard().with_limit::<DECODED_MAX>();
 
 /// Encodes `value`.
 ///
@@ -74,7 +78,8 @@ pub fn encode_into<T: Serialize>(
     Ok(size)
 }
 
-/// Decodes exactly one value from all of `bytes`. Allocates no more than [`MESSAGE_MAX`] bytes.
+/// Decodes exactly one value from all of `bytes`. Allocates no more than 16 times
+/// [`MESSAGE_MAX`] bytes, whatever lengths the bytes claim.
 ///
 /// # Errors
 /// [`WireError::TooLarge`] before anything is read, [`WireError::Malformed`], [`WireError::Trailing`].
@@ -121,6 +126,17 @@ mod tests {
         // Varint marker 253: a 64-bit length follows.
         let bytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
         assert_eq!(decode::<Vec<u8>>(&bytes), Err(WireError::Malformed));
+    }
+
+    #[test]
+    fn the_largest_messages_decode() {
+        // A length of 5 bytes, then as many elements as fit: of 1 byte here, of 8 and 16 in memory.
+        let count = MESSAGE_MAX - 5;
+        let bytes = encode(&vec![1u8; count]).unwrap();
+        assert_eq!(bytes.len(), MESSAGE_MAX);
+        assert_eq!(decode::<Vec<u8>>(&bytes).map(|decoded| decoded.len()), Ok(count));
+        assert_eq!(decode::<Vec<u64>>(&bytes).map(|decoded| decoded.len()), Ok(count));
+        assert_eq!(decode::<Vec<u128>>(&bytes).map(|decoded| decoded.len()), Ok(count));
     }
 
     #[test]

@@ -1,0 +1,39 @@
+use std::{io, sync::Arc, thread};
+
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::watch,
+};
+
+/// One thread that runs the endpoints given to it. Cloning is cheap; the thread ends with the last
+/// clone.
+#[derive(Clone, Debug)]
+pub struct QuicRuntime(Arc<Thread>);
+
+#[derive(Debug)]
+struct Thread {
+    handle: Handle,
+    /// Dropped with the last clone: that stops the thread.
+    _alive: watch::Sender<()>,
+}
+
+impl QuicRuntime {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no thread or no event loop.
+    pub fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (alive, mut ended) = watch::channel(());
+        thread::Builder::new().name("formic-quic".to_owned()).spawn(move || {
+            // An error is the only news: the sender is gone.
+            runtime.block_on(async { while ended.changed().await.is_ok() {} });
+        })?;
+        Ok(Self(Arc::new(Thread { handle, _alive: alive })))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.0.handle
+    }
+}
