@@ -1,13 +1,69 @@
 //! Compose the protocols into one peer, still pure.
+//!
+//! ```text
+//!            Input                                               Effect
+//!  driver ---------->  +--------------------------------------+ --------> driver
+//!                      |  mesh --Added--> healing --Up,Down-+ |
+//!                      |   ^  candidates                    | |
+//!                      |   |                                v |
+//!                      |  work <--Place, Execute-- completion |
+//!                      |       --Placed, Start-->  (per job)  |
+//!                      +--------------------------------------+
+//!                        one queue of steps, messages to oneself included
+//! ```
+//!
+//! ```
+//! use formic_core::{Digest, Incarnation, Life, Protocol, Time};
+//! use formic_identity::SecretKey;
+//! use formic_node::{Config, Effect, Event, Input, Node};
+//!
+//! let secret = SecretKey::from_seed([7; 32]);
+//! let life = Life::new(secret.public().peer_id(), Incarnation(1));
+//! let mut config = Config::new(life, secret);
+//! config.mesh.found = Some(Digest::of(&[b"my mesh"]));
+//! let mut node = Node::new(config)?;
+//! let mut out = Vec::new();
+//! node.handle(Time::ZERO, Input::Deadline, &mut out)?;
+//! assert!(matches!(out[0], Effect::Event(Event::Joined { members: 1, .. })));
+//! # Ok::<(), formic_node::Error>(())
+//! ```
+//!
+//! **Guarantees.**
+//! - Effects of one input of one protocol are applied before the next input is fed to any, messages
+//!   to oneself included (`Node::check` after every input of `tests`).
+//! - A job completes at every peer with one certificate that verifies offline, whether a worker or
+//!   the home peer dies, a peer joins late or leaves (`tests::jobs`).
+//! - A leaving peer returns what is queued and lets bodies end (`tests::jobs::who_leaves`).
+//! - What a peer does wrong is counted and reported, never an error of the caller (`tests::bad_input`).
+//!
+//! **Limits.** 1,024 open jobs, 1,000 remembered verdicts, 1,024 clients that watch one job.
+//! `MemberStatus` has the load of the answering peer only.
+//!
+//! **Sources.** architecture.md; composition by translation as in iroh-gossip's `proto/topic.rs`.
 
+mod attest;
+mod clients;
+mod config;
 mod effect;
+mod error;
+mod glue;
 mod input;
+mod jobs;
 mod message;
+mod node;
 mod record;
 mod status;
+mod step;
+#[cfg(test)]
+mod tests;
+mod withheld;
 
+pub use attest::{Unproved, attested_bytes, verify_certificate};
+pub use config::{Config, RemoteLeave};
 pub use effect::{Effect, Event};
+pub use error::Error;
 pub use input::Input;
 pub use message::{Message, Reply, Request};
+pub use node::{Counters, Node};
 pub use record::Record;
 pub use status::{JobStatus, MemberStatus, Status};

@@ -1,0 +1,55 @@
+use core::time::Duration;
+
+use formic_core::Life;
+use formic_identity::SecretKey;
+
+/// All of one peer's settings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Who this peer is. The incarnation is raised and made durable before.
+    pub life: Life,
+    /// Proves it: `life.peer` is the hash of its public half.
+    pub secret: SecretKey,
+    /// Name, seeds or mesh, addresses, capabilities, slots.
+    pub mesh: formic_mesh::Config,
+    /// How eagerly others are watched.
+    pub healing: formic_healing::Config,
+    /// How tasks are placed and queued. `slots` and `capabilities` are taken from `mesh`.
+    pub work: formic_work::Config,
+    /// How eagerly ledgers are kept in step.
+    pub completion: formic_completion::Config,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// How long a leaving peer lets bodies run: `0..=1 h`, default 5 s. Longer wastes less work.
+    pub leave_grace: Duration,
+    /// Whether a client may ask this peer to leave; only for meshes on one host. Default `Refused`.
+    pub remote_leave: RemoteLeave,
+}
+
+/// Whether [`Request::Leave`](crate::Request::Leave) is obeyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RemoteLeave {
+    /// It is not, and counted as misbehaviour.
+    #[default]
+    Refused,
+    /// A launcher on the same host started the peer and may end it.
+    Allowed,
+}
+
+impl Config {
+    /// Defaults for this life.
+    pub fn new(life: Life, secret: SecretKey) -> Self {
+        Self {
+            life,
+            secret,
+            mesh: formic_mesh::Config::default(),
+            healing: formic_healing::Config::default(),
+            work: formic_work::Config::default(),
+            completion: formic_completion::Config::default(),
+            seed: 0,
+            leave_grace: Duration::from_secs(5),
+            remote_leave: RemoteLeave::Refused,
+        }
+    }
+}

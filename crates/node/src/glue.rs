@@ -1,0 +1,197 @@
+//! One protocol's effects become another's inputs. Translations only: no decision is made here.
+
+use formic_completion::{Effect as JobEffect, Event as JobEvent, Input as JobInput};
+use formic_core::JobId;
+use formic_healing::{Effect as HealingEffect, Event as Verdict};
+use formic_mesh::{Effect as MeshEffect, Event as Membership};
+use formic_work::{Effect as WorkEffect, Input as WorkInput, Place, TaskId};
+
+use crate::{
+    Effect, Event, Message, Node, Record, Reply,
+    jobs::Submitter,
+    step::{Origin, Step},
+};
+
+impl Node {
+    pub(crate) fn on_mesh(&mut self, effect: MeshEffect) {
+        match effect {
+            MeshEffect::Send { to, message } => self.send(to, Message::Mesh(message)),
+            MeshEffect::Dial { peer, addresses } => {
+                self.out.push(Effect::Dial { peer, addresses });
+            }
+            MeshEffect::Hangup { life } => self.out.push(Effect::Hangup { life }),
+            MeshEffect::Event(event) => self.on_membership(event),
+        }
+    }
+
+    fn on_membership(&mut self, event: Membership) {
+        let roster_changed = Step::Work(WorkInput::RosterChanged);
+        match event {
+            Membership::Joined { mesh, members } => {
+                self.out.push(Effect::Event(Event::Joined { mesh, members }));
+            }
+            Membership::Refused { by, reason } => {
+                let reason = format!("{by} refused: {reason}");
+                self.out.push(Effect::Event(Event::JoinRefused { reason }));
+            }
+            Membership::Added { life } => {
+                self.steps.push_back(Step::Healing(formic_healing::Input::Watch { life }));
+                self.steps.push_back(roster_changed);
+            }
+            Membership::Changed { .. } => self.steps.push_back(roster_changed),
+            Membership::Left { life } => {
+                self.steps.push_back(Step::Healing(formic_healing::Input::Left { life }));
+            }
+            Membership::Forgotten { life } => {
+                self.steps.push_back(Step::Healing(formic_healing::Input::Forget { life }));
+            }
+        }
+    }
+
+    pub(crate) fn on_healing(&mut self, effect: HealingEffect) {
+        match effect {
+            HealingEffect::Send { to, message } => self.send(to, Message::Healing(message)),
+            HealingEffect::Event(Verdict::Up { life }) => {
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::Up { life }));
+                for job in self.jobs.ids() {
+                    self.steps.push_back(Step::completion(job, JobInput::Up { life }));
+                }
+                self.steps.push_back(Step::Work(WorkInput::RosterChanged));
+                let record = self.mesh.member(life);
+                let name = record.map(|record| record.name.clone()).unwrap_or_default();
+                let capabilities = record.map(|r| r.capabilities.clone()).unwrap_or_default();
+                self.out.push(Effect::Event(Event::PeerUp { life, name, capabilities }));
+            }
+            HealingEffect::Event(Verdict::Down { life, cause }) => {
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::Down { life }));
+                self.steps.push_back(Step::Work(WorkInput::Down { life }));
+                for job in self.jobs.ids() {
+                    self.steps.push_back(Step::completion(job, JobInput::Down { life }));
+                }
+                let reason = cause.word();
+                self.out.push(Effect::Event(Event::PeerDown { life, reason }));
+            }
+        }
+    }
+
+    pub(crate) fn on_work(&mut self, effect: WorkEffect) {
+        match effect {
+            WorkEffect::Send { to, message } => self.send(to, Message::Work(message)),
+            WorkEffect::Choose { requires } => {
+                let lives = self.mesh.candidates(&requires);
+                let missing = self.mesh.missing(&requires);
+                let chosen = WorkInput::Chosen { requires, lives, missing };
+                self.steps.push_back(Step::Work(chosen));
+            }
+            WorkEffect::Placed { task: TaskId { job, key }, attempt, life } => {
+                let placed = JobInput::Placed { key, attempt, life };
+                self.steps.push_back(Step::completion(job, placed));
+                self.out.push(Effect::Event(Event::TaskPlaced { job, key, attempt, life }));
+            }
+            WorkEffect::Start { task: TaskId { job, key }, attempt, descriptor, place } => {
+                let root = place == Place::Outside;
+                self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt }));
+                self.out.push(Effect::Start { job, key, attempt, descriptor, root });
+            }
+            WorkEffect::Resume { task } => {
+                if self.withheld.resumed(task) {
+                    self.out.push(Effect::Resume { job: task.job, key: task.key });
+                }
+            }
+            WorkEffect::Unplaceable { task: TaskId { job, key }, missing } => {
+                self.out.push(Effect::Event(Event::TaskUnplaceable { job, key, missing }));
+            }
+            // Asked for when a spawn is to be acknowledged.
+            WorkEffect::Full => {}
+            WorkEffect::NotFull => {
+                let (acknowledgements, wanting) = self.withheld.release();
+                self.out.extend(acknowledgements);
+                let runs = |task| Step::Work(WorkInput::Runs { task });
+                self.steps.extend(wanting.into_iter().map(runs));
+            }
+        }
+    }
+
+    pub(crate) fn on_completion(&mut self, job: JobId, effect: JobEffect, origin: &Origin) {
+        match effect {
+            JobEffect::Persist(record) => {
+                self.out.push(Effect::Persist(Record { job, record }));
+            }
+            JobEffect::Send { to, message } => {
+                self.send(to, Message::Completion { job, message });
+            }
+            JobEffect::Place { key, attempt, descriptor, avoid } => {
+                let task = TaskId { job, key };
+                let place = WorkInput::Place { task, attempt, descriptor, avoid };
+                self.steps.push_back(Step::Work(place));
+            }
+            JobEffect::Unplace { key } => {
+                let task = TaskId { job, key };
+                self.steps.push_back(Step::Work(WorkInput::Unplace { task }));
+            }
+            JobEffect::Execute { key, attempt, descriptor, root } => {
+                let owner = match origin {
+                    Origin::Work { from, key: sent } if *sent == key => *from,
+                    _ => self.me,
+                };
+                let place = if root { Place::Outside } else { Place::Slot };
+                let task = TaskId { job, key };
+                let queue = WorkInput::Queue { task, attempt, descriptor, owner, place };
+                self.steps.push_back(Step::Work(queue));
+            }
+            JobEffect::Abort { key } => self.steps.push_back(Step::Abort(TaskId { job, key })),
+            JobEffect::Sign { to, statement } => self.sign(job, to, statement),
+            JobEffect::Event(event) => self.on_job_event(job, event, origin),
+        }
+    }
+
+    fn on_job_event(&mut self, job: JobId, event: JobEvent, origin: &Origin) {
+        let event = match event {
+            JobEvent::Accepted => {
+                self.on_accepted(job);
+                return;
+            }
+            JobEvent::Spawned { owner, key } => {
+                self.on_spawned(job, (owner, key), origin);
+                return;
+            }
+            JobEvent::Verdict(verdict) => {
+                self.on_verdict(job, &verdict);
+                Event::JobVerdict { job, verdict }
+            }
+            JobEvent::ChildDone { owner, key, by, outcome } => {
+                let task = TaskId { job, key };
+                self.steps.push_back(Step::Work(WorkInput::Unplace { task }));
+                let word = outcome.word();
+                if self.work.runs(TaskId { job, key: owner }) {
+                    self.out.push(Effect::ChildDone { job, owner, key, outcome });
+                }
+                Event::TaskDone { job, owner, key, by, outcome: word }
+            }
+            JobEvent::Respawned { key, attempt, from } => {
+                Event::TaskRespawned { job, key, attempt, from }
+            }
+            JobEvent::Divergent { key } => Event::TaskDivergent { job, key },
+            JobEvent::Dropped { key } => Event::TaskDropped { job, key },
+            JobEvent::TookOver { rank } => Event::HomeTookOver { job, rank },
+            JobEvent::Complete { outcome, tally: _ } => Event::JobComplete { job, outcome },
+            JobEvent::Anomaly { what } => Event::JobAnomaly { job, what },
+        };
+        self.out.push(Effect::Event(event));
+    }
+
+    fn on_accepted(&mut self, job: JobId) {
+        let Some(entry) = self.jobs.get_mut(job) else { return };
+        let (home, submitter) = (entry.home.clone(), entry.submitter.take());
+        self.out.push(Effect::Event(Event::JobAccepted { job, home: home.clone() }));
+        match submitter {
+            Some(Submitter::Local { request }) => {
+                self.out.push(Effect::Submitted { request, job });
+            }
+            Some(Submitter::Client { life, request }) => {
+                self.send(life, Message::Reply(Reply::Accepted { request, job, home }));
+            }
+            None => {}
+        }
+    }
+}

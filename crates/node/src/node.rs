@@ -1,0 +1,471 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use formic_completion::{Completion, JobSpec, Message as Job};
+use formic_core::{
+    Blame, Descriptor, Digest, Fault, JobId, Life, PeerId, Protocol, Random, Sink, Time, earliest,
+};
+use formic_healing::{Belief, Fate, Healing};
+use formic_identity::SecretKey;
+use formic_mesh::Mesh;
+use formic_work::{TaskId, Work};
+
+use crate::{
+    Config, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
+    jobs::{Jobs, Submitter, home_group},
+    step::{Origin, Step},
+    withheld::Withheld,
+};
+
+/// One peer: all its protocols, and the translations between them.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) me: Life,
+    secret: SecretKey,
+    completion: formic_completion::Config,
+    leave_grace: core::time::Duration,
+    pub(crate) remote_leave: RemoteLeave,
+    pub(crate) mesh: Mesh,
+    pub(crate) healing: Healing,
+    pub(crate) work: Work,
+    pub(crate) jobs: Jobs,
+    pub(crate) withheld: Withheld,
+    /// Jobs submitted to this life so far.
+    submitted: u64,
+    leaving: Leaving,
+    counters: Counters,
+    fresh: bool,
+    pub(crate) now: Time,
+    pub(crate) steps: VecDeque<Step>,
+    pub(crate) out: Vec<Effect>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    Not,
+    Until(Time),
+    Left,
+}
+
+/// What went wrong so far: monotone counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages of lives that are no members, which only members may send. Normal for a moment after
+    /// a link came up.
+    pub strangers: u64,
+    /// Messages about jobs that are not known here.
+    pub unknown_jobs: u64,
+    /// Refused messages by peer.
+    pub misbehaved: BTreeMap<PeerId, u64>,
+    /// Inputs that one protocol refused from another, e.g. the end of a body that was just stopped.
+    pub out_of_turn: u64,
+}
+
+impl Node {
+    /// A peer that has not started.
+    ///
+    /// # Errors
+    /// The secret is not this peer's, or a setting is out of its range.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let me = config.life;
+        let of = config.secret.public().peer_id();
+        if of != me.peer {
+            return Err(Error::WrongSecret { of, peer: me.peer });
+        }
+        if config.leave_grace > core::time::Duration::from_secs(3_600) {
+            return Err(Error::LeaveGrace { value: config.leave_grace });
+        }
+        config.completion.check()?;
+        let mut work = config.work;
+        work.slots = config.mesh.slots;
+        work.capabilities.clone_from(&config.mesh.capabilities);
+        Ok(Self {
+            me,
+            secret: config.secret,
+            completion: config.completion,
+            leave_grace: config.leave_grace,
+            remote_leave: config.remote_leave,
+            mesh: Mesh::new(config.mesh, me)?,
+            healing: Healing::new(config.healing)?,
+            work: Work::new(work, me, Random::new(config.seed))?,
+            jobs: Jobs::default(),
+            withheld: Withheld::default(),
+            submitted: 0,
+            leaving: Leaving::Not,
+            counters: Counters::default(),
+            fresh: true,
+            now: Time::ZERO,
+            steps: VecDeque::new(),
+            out: Vec::new(),
+        })
+    }
+
+    /// Who this peer is.
+    pub const fn life(&self) -> Life {
+        self.me
+    }
+
+    /// The mesh this peer is a member of.
+    pub const fn mesh(&self) -> Option<Digest> {
+        self.mesh.mesh()
+    }
+
+    /// What went wrong so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Asserts the invariants of all protocols: O(tasks).
+    pub fn check(&self) {
+        assert!(self.steps.is_empty() && self.out.is_empty(), "{} left work undone", self.me);
+        self.work.check();
+        self.jobs.iter().for_each(|(_, job)| job.completion.check());
+    }
+
+    /// Members that are alive, this one not included; sorted.
+    pub(crate) fn alive(&self) -> Vec<Life> {
+        let up = |&(_, belief): &(Life, Belief)| belief == Belief::Up;
+        self.healing.subjects().filter(up).map(|(life, _)| life).collect()
+    }
+
+    pub(crate) fn send(&mut self, to: Life, message: Message) {
+        if to == self.me {
+            self.steps.push_back(Step::Own(message));
+        } else {
+            self.out.push(Effect::Send { to, message });
+        }
+    }
+
+    pub(crate) fn misbehaved(&mut self, peer: PeerId, what: String) {
+        *self.counters.misbehaved.entry(peer).or_default() += 1;
+        self.out.push(Effect::Event(Event::Misbehaved { peer, what }));
+    }
+
+    pub(crate) const fn is_leaving(&self) -> bool {
+        !matches!(self.leaving, Leaving::Not)
+    }
+
+    fn on_input(&mut self, input: Input) -> Result<(), Error> {
+        match input {
+            Input::Restore { records } => self.on_restore(records)?,
+            Input::LinkUp { life, shared_fate } => {
+                let fate = if shared_fate { Fate::Shared } else { Fate::Own };
+                self.steps.push_back(Step::Healing(formic_healing::Input::LinkUp { life, fate }));
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::LinkUp { life }));
+            }
+            Input::LinkDown { life, reason } => {
+                self.jobs.forget_client(life);
+                let ended = formic_healing::Input::LinkDown { life, reason };
+                self.steps.push_back(Step::Healing(ended));
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::LinkDown { life }));
+            }
+            Input::Message { from, message } => self.on_message(from, message),
+            Input::DialFailed { peer, addresses: _ } => {
+                let failed = |peer| Step::Mesh(formic_mesh::Input::DialFailed { peer });
+                self.steps.extend(peer.map(failed));
+            }
+            Input::Submit { request, root, plan } => {
+                self.on_submit(Submitter::Local { request }, root, plan);
+            }
+            Input::Cancel { job, reason } => {
+                self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+                self.cancel(job, reason);
+            }
+            Input::Spawn { job, owner, index, descriptor, mode } => {
+                self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+                let origin = Origin::Spawn { index, descriptor: Arc::clone(&descriptor) };
+                let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
+                self.steps.push_back(Step::Completion { job, input, origin });
+            }
+            Input::Finished { job, key, outcome } => {
+                self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+                let task = TaskId { job, key };
+                if self.work.runs(task) {
+                    self.withheld.forget(task);
+                    let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
+                    self.out.push(Effect::Event(finished));
+                    let input = formic_completion::Input::BodyFinished { key, outcome };
+                    self.steps.push_back(Step::completion(job, input));
+                    self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
+                }
+            }
+            Input::Waits { job, key } => {
+                let task = TaskId { job, key };
+                if self.withheld.waits(task) {
+                    self.steps.push_back(Step::Work(formic_work::Input::Waits { task }));
+                }
+            }
+            Input::Runs { job, key } => {
+                let task = TaskId { job, key };
+                if self.withheld.runs(task) {
+                    self.steps.push_back(Step::Work(formic_work::Input::Runs { task }));
+                }
+            }
+            Input::SetCapabilities { capabilities } => {
+                let wanted = capabilities.clone();
+                let mesh = formic_mesh::Input::SetCapabilities { capabilities: wanted };
+                self.steps.push_back(Step::Mesh(mesh));
+                let work = formic_work::Input::SetCapabilities { capabilities };
+                self.steps.push_back(Step::Work(work));
+            }
+            Input::Leave => self.on_leave(),
+            Input::Deadline => self.on_deadline(),
+        }
+        Ok(())
+    }
+
+    fn on_restore(&mut self, records: Vec<Record>) -> Result<(), Error> {
+        if !self.fresh {
+            return Err(Error::RestoreNotFirst);
+        }
+        let mut jobs: BTreeMap<JobId, Vec<formic_completion::Record>> = BTreeMap::new();
+        for Record { job, record } in records {
+            jobs.entry(job).or_default().push(record);
+        }
+        for (job, records) in jobs {
+            self.open(job);
+            let home = records.iter().rev().find_map(|record| match record {
+                formic_completion::Record::Home(spec) => Some(spec.home.clone()),
+                _ => None,
+            });
+            if let Some(entry) = self.jobs.get_mut(job) {
+                entry.home = home.unwrap_or_default();
+            }
+            let input = formic_completion::Input::Restore { records };
+            self.steps.push_back(Step::completion(job, input));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, job: JobId) {
+        self.jobs.insert(job, Completion::new(self.completion.clone(), self.me, job));
+    }
+
+    /// The instance of this job, made if it is not there. It learns first who is alive.
+    pub(crate) fn open_informed(&mut self, job: JobId) {
+        if self.jobs.get(job).is_some() {
+            return;
+        }
+        self.open(job);
+        for (life, belief) in self.healing.subjects() {
+            let input = match belief {
+                Belief::Up => formic_completion::Input::Up { life },
+                Belief::Down | Belief::Ended => formic_completion::Input::Down { life },
+                Belief::Unheard => continue,
+            };
+            self.steps.push_back(Step::completion(job, input));
+        }
+    }
+
+    pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {
+        let reason = if self.is_leaving() {
+            Some("this peer is leaving")
+        } else if self.mesh.mesh().is_none() {
+            Some("this peer belongs to no mesh yet")
+        } else if self.jobs.is_full() {
+            Some("this peer has 1024 open jobs, its limit")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            self.refuse(by, reason.to_owned());
+            return;
+        }
+        self.submitted += 1;
+        let job = JobId::derive(self.me, self.submitted);
+        let home = home_group(job, self.me, self.alive());
+        self.open_informed(job);
+        if let Some(entry) = self.jobs.get_mut(job) {
+            entry.home.clone_from(&home);
+            entry.submitter = Some(by);
+        }
+        if let Submitter::Client { life, .. } = by {
+            self.jobs.watch(job, life);
+        }
+        let spec = Arc::new(JobSpec { job, root, plan, home });
+        self.steps.push_back(Step::completion(job, formic_completion::Input::Submit { spec }));
+    }
+
+    pub(crate) fn refuse(&mut self, by: Submitter, reason: String) {
+        match by {
+            Submitter::Local { request } => {
+                self.out.push(Effect::SubmitRefused { request, reason });
+            }
+            Submitter::Client { life, request } => {
+                self.send(life, Message::Reply(Reply::Refused { request, reason }));
+            }
+        }
+    }
+
+    pub(crate) fn on_leave(&mut self) {
+        if self.leaving == Leaving::Not {
+            self.leaving = Leaving::Until(self.now + self.leave_grace);
+            self.steps.push_back(Step::Mesh(formic_mesh::Input::Drain));
+            self.steps.push_back(Step::Work(formic_work::Input::Drain));
+        }
+    }
+
+    fn leave_when_idle(&mut self) {
+        let Leaving::Until(at) = self.leaving else { return };
+        if !self.work.is_running() || at <= self.now {
+            self.leaving = Leaving::Left;
+            self.steps.push_back(Step::Mesh(formic_mesh::Input::Leave));
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= self.now);
+        if due(self.mesh.deadline()) {
+            self.steps.push_back(Step::Mesh(formic_mesh::Input::Deadline));
+        }
+        if due(self.healing.deadline()) {
+            self.steps.push_back(Step::Healing(formic_healing::Input::Deadline));
+        }
+        if due(self.work.deadline()) {
+            self.steps.push_back(Step::Work(formic_work::Input::Deadline));
+        }
+        for job in self.jobs.due(self.now) {
+            self.steps.push_back(Step::completion(job, formic_completion::Input::Deadline));
+        }
+    }
+
+    /// Feeds steps until none is left. The first one may be refused as the caller's fault.
+    fn run(&mut self) -> Result<(), Error> {
+        let mut is_first = true;
+        while let Some(step) = self.steps.pop_front() {
+            if let Err(error) = self.step(step) {
+                match error.fault() {
+                    Fault::Peer(peer) => self.misbehaved(peer, error.to_string()),
+                    Fault::Caller | Fault::Environment if is_first => {
+                        self.steps.clear();
+                        self.out.clear();
+                        return Err(error);
+                    }
+                    Fault::Caller | Fault::Environment => self.counters.out_of_turn += 1,
+                }
+            }
+            is_first = false;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Mesh(input) => {
+                let mut effects = Vec::new();
+                self.mesh.handle(self.now, input, &mut effects)?;
+                effects.into_iter().for_each(|effect| self.on_mesh(effect));
+            }
+            Step::Healing(input) => {
+                let mut effects = Vec::new();
+                self.healing.handle(self.now, input, &mut effects)?;
+                effects.into_iter().for_each(|effect| self.on_healing(effect));
+            }
+            Step::Work(input) => {
+                let mut effects = Vec::new();
+                self.work.handle(self.now, input, &mut effects)?;
+                effects.into_iter().for_each(|effect| self.on_work(effect));
+            }
+            Step::Completion { job, input, origin } => {
+                let mut effects = Vec::new();
+                let Some(entry) = self.jobs.get_mut(job) else { return Ok(()) };
+                entry.completion.handle(self.now, input, &mut effects)?;
+                self.jobs.reschedule(job);
+                effects.into_iter().for_each(|effect| self.on_completion(job, effect, &origin));
+            }
+            Step::Abort(task) => self.abort(task),
+            Step::Own(message) => self.on_member_message(self.me, message),
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self, task: TaskId) {
+        self.withheld.forget(task);
+        if self.work.runs(task) {
+            self.out.push(Effect::Abort { job: task.job, key: task.key });
+        }
+        self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
+    }
+
+    pub(crate) fn sign(&mut self, job: JobId, to: Life, statement: Digest) {
+        let (public_key, signature) = crate::attest::sign(&self.secret, statement);
+        self.send(to, Message::Attestation { job, statement, public_key, signature });
+    }
+
+    pub(crate) fn cancel(&mut self, job: JobId, reason: String) {
+        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
+        if home.iter().any(|life| life.peer == self.me.peer) {
+            let input = formic_completion::Input::Cancel { reason };
+            self.steps.push_back(Step::completion(job, input));
+            return;
+        }
+        let targets = if home.is_empty() { self.alive() } else { home };
+        for to in targets {
+            let request = crate::Request::Cancel { job, reason: reason.clone() };
+            self.send(to, Message::Request(request));
+        }
+    }
+
+    pub(crate) fn count_stranger(&mut self) {
+        self.counters.strangers += 1;
+    }
+
+    /// Whether a message may open a job here.
+    pub(crate) fn admits(&mut self, job: JobId, message: &Job) -> bool {
+        if self.jobs.get(job).is_some() {
+            return true;
+        }
+        let opens = matches!(
+            message,
+            Job::HomePut { .. } | Job::Work { .. } | Job::Probe { .. } | Job::Announce { .. }
+        );
+        if !opens || self.jobs.is_full() {
+            self.counters.unknown_jobs += 1;
+            return false;
+        }
+        self.open_informed(job);
+        true
+    }
+}
+
+impl Protocol for Node {
+    type Input = Input;
+    type Effect = Effect;
+    type Error = Error;
+
+    fn handle(
+        &mut self,
+        now: Time,
+        input: Input,
+        out: &mut impl Sink<Effect>,
+    ) -> Result<(), Error> {
+        if now < self.now {
+            return Err(Error::ClockWentBack { last: self.now, now });
+        }
+        let before = core::mem::replace(&mut self.now, now);
+        if let Err(error) = self.on_input(input).and_then(|()| self.run()) {
+            self.now = before;
+            return Err(error);
+        }
+        self.fresh = false;
+        self.leave_when_idle();
+        if self.leaving == Leaving::Left && !self.steps.is_empty() {
+            self.run()?;
+            self.out.push(Effect::Left);
+        }
+        core::mem::take(&mut self.out).into_iter().for_each(|effect| out.push(effect));
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let leave = match self.leaving {
+            Leaving::Until(at) => Some(at),
+            Leaving::Not | Leaving::Left => None,
+        };
+        let watch = earliest(self.mesh.deadline(), self.healing.deadline());
+        let tasks = earliest(self.work.deadline(), self.jobs.deadline());
+        earliest(leave, earliest(watch, tasks))
+    }
+}

@@ -1,0 +1,4 @@
+mod bad_input;
+mod clients;
+mod jobs;
+mod world;

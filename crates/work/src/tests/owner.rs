@@ -1,0 +1,143 @@
+use super::{
+    capability, chosen, config, descriptor, feed, life, message, place, promise, task, work,
+};
+use crate::{Config, Effect, Input, Message, Reason};
+
+fn placed(out: &[Effect]) -> Vec<u8> {
+    let life = |effect: &Effect| match effect {
+        Effect::Placed { life, .. } => Some(life.peer.as_bytes()[0]),
+        _ => None,
+    };
+    out.iter().filter_map(life).collect()
+}
+
+fn sent_to(out: &[Effect], wanted: &Message) -> Vec<u8> {
+    let target = |effect: &Effect| match effect {
+        Effect::Send { to, message } if message == wanted => Some(to.peer.as_bytes()[0]),
+        _ => None,
+    };
+    out.iter().filter_map(target).collect()
+}
+
+#[test]
+fn a_batch_is_spread_by_load() {
+    let mut owner = work(1, config(1));
+    feed(&mut owner, 0, place(0));
+    (1..6).for_each(|n| drop(feed(&mut owner, 0, place(n))));
+    let out = feed(&mut owner, 0, chosen(&[2, 3]));
+    let probe = Message::Probe { id: 0, count: 6, requires: vec![] };
+    let mut asked = sent_to(&out, &probe);
+    asked.sort_unstable();
+    assert_eq!(asked, [2, 3], "one probe for all six");
+    feed(&mut owner, 1, message(2, promise(0, 2, 4, 34)));
+    let out = feed(&mut owner, 1, message(3, promise(0, 0, 2, 18)));
+    let mut places = placed(&out);
+    places.sort_unstable();
+    // 2/4 and 0/2 tasks per slot: six more make 5/4 and 3/2, or 6/4 and 2/2.
+    assert!(places == [2, 2, 2, 3, 3, 3] || places == [2, 2, 2, 2, 3, 3], "{places:?}");
+    assert_eq!(owner.held(), 0);
+}
+
+#[test]
+fn who_has_no_room_is_asked_to_report_it() {
+    let mut owner = work(1, config(1));
+    feed(&mut owner, 0, place(0));
+    feed(&mut owner, 0, chosen(&[2, 3]));
+    feed(&mut owner, 0, message(2, promise(0, 1, 1, 0)));
+    let out = feed(&mut owner, 0, message(3, promise(0, 1, 1, 0)));
+    assert_eq!(sent_to(&out, &Message::Interest), [2, 3]);
+    let out = feed(&mut owner, 0, chosen(&[2, 3]));
+    assert_eq!(out, [], "nobody is left to ask");
+    let out = feed(&mut owner, 5, message(3, Message::Room { room: 4 }));
+    assert_eq!(out, [Effect::Choose { requires: vec![] }]);
+    let out = feed(&mut owner, 5, chosen(&[2, 3]));
+    let probe = Message::Probe { id: 1, count: 1, requires: vec![] };
+    assert_eq!(sent_to(&out, &probe), [3], "the full one is left alone");
+    assert_eq!(placed(&feed(&mut owner, 6, message(3, promise(1, 1, 1, 4)))), [3]);
+}
+
+#[test]
+fn a_lost_report_of_room_is_not_waited_for_forever() {
+    let mut owner = work(1, config(1));
+    feed(&mut owner, 0, place(0));
+    feed(&mut owner, 0, chosen(&[2]));
+    feed(&mut owner, 0, message(2, promise(0, 1, 1, 0)));
+    feed(&mut owner, 0, chosen(&[2]));
+    assert_eq!(feed(&mut owner, 999, Input::Deadline), []);
+    assert_eq!(feed(&mut owner, 1_000, Input::Deadline), [Effect::Choose { requires: vec![] }]);
+    assert_eq!(feed(&mut owner, 1_000, chosen(&[2])).len(), 1, "asked again");
+}
+
+#[test]
+fn silent_candidates_do_not_stop_the_others() {
+    let mut owner = work(1, config(1));
+    feed(&mut owner, 0, place(0));
+    feed(&mut owner, 0, chosen(&[2, 3]));
+    assert_eq!(placed(&feed(&mut owner, 1, message(3, promise(0, 9, 1, 1)))), []);
+    assert_eq!(placed(&feed(&mut owner, 20, Input::Deadline)), [3]);
+    assert_eq!(feed(&mut owner, 21, message(2, promise(0, 0, 1, 1))), [], "too late");
+
+    feed(&mut owner, 30, place(1));
+    feed(&mut owner, 30, chosen(&[2, 3]));
+    feed(&mut owner, 31, message(3, promise(1, 9, 1, 1)));
+    assert_eq!(placed(&feed(&mut owner, 32, Input::Down { life: life(2) })), [3]);
+}
+
+#[test]
+fn a_task_nobody_can_do_is_told_once_and_placed_when_somebody_can() {
+    let mut owner = work(1, config(1));
+    let gpu = vec![capability("gpu")];
+    let wants =
+        Input::Place { task: task(0), attempt: 1, descriptor: descriptor(&gpu), avoid: None };
+    feed(&mut owner, 0, wants);
+    let none = Input::Chosen { requires: gpu.clone(), lives: vec![], missing: gpu.clone() };
+    let told = Effect::Unplaceable { task: task(0), missing: gpu.clone() };
+    assert_eq!(feed(&mut owner, 0, none.clone()), [told]);
+    feed(&mut owner, 1, Input::RosterChanged);
+    assert_eq!(feed(&mut owner, 1, none), [], "once");
+    feed(&mut owner, 2, Input::RosterChanged);
+    let joined = Input::Chosen { requires: gpu, lives: vec![life(4)], missing: vec![] };
+    feed(&mut owner, 2, joined);
+    assert_eq!(placed(&feed(&mut owner, 3, message(4, promise(0, 0, 1, 8)))), [4]);
+}
+
+#[test]
+fn what_is_given_back_goes_elsewhere() {
+    let mut owner = work(1, config(1));
+    feed(&mut owner, 0, place(0));
+    feed(&mut owner, 0, chosen(&[2]));
+    assert_eq!(placed(&feed(&mut owner, 0, message(2, promise(0, 0, 1, 8)))), [2]);
+    let returned = |n| {
+        let tasks = vec![(task(0), 1)];
+        message(n, Message::Returned { tasks, reason: Reason::Draining })
+    };
+    assert_eq!(feed(&mut owner, 1, returned(3)), [], "a liar frees nobody else's task");
+    assert_eq!(feed(&mut owner, 1, returned(2)), [Effect::Choose { requires: vec![] }]);
+    feed(&mut owner, 1, chosen(&[2, 3]));
+    feed(&mut owner, 1, message(2, promise(1, 0, 9, 9)));
+    assert_eq!(placed(&feed(&mut owner, 1, message(3, promise(1, 5, 1, 1)))), [3]);
+}
+
+#[test]
+fn the_only_capable_peer_gets_it_although_it_failed_it() {
+    let mut owner = work(1, config(1));
+    let avoid = Some(life(2));
+    let again = Input::Place { task: task(0), attempt: 2, descriptor: descriptor(&[]), avoid };
+    feed(&mut owner, 0, again);
+    feed(&mut owner, 0, chosen(&[2]));
+    assert_eq!(placed(&feed(&mut owner, 0, message(2, promise(0, 0, 1, 8)))), [2]);
+}
+
+#[test]
+fn too_much_held_is_reported() {
+    let mut owner = work(1, Config { held_max: 10, ..config(1) });
+    let full: Vec<_> = (0..12).map(|n| feed(&mut owner, 0, place(n))).collect();
+    let reports = full.iter().filter(|out| out.contains(&Effect::Full)).count();
+    assert!(full[9].contains(&Effect::Full) && reports == 1 && owner.is_full());
+    feed(&mut owner, 0, chosen(&[2]));
+    let out = feed(&mut owner, 0, message(2, promise(0, 0, 1, 3)));
+    assert_eq!(placed(&out).len(), 3);
+    assert!(out.contains(&Effect::NotFull), "9 are held");
+    feed(&mut owner, 0, Input::JobOver { job: task(0).job });
+    assert_eq!(owner.held(), 0);
+}

@@ -1,0 +1,105 @@
+use super::{capability, config, descriptor, feed, life, message, queue, task, work};
+use crate::{Config, Effect, Input, Message, Place, Reason};
+
+fn started(out: &[Effect]) -> Vec<crate::TaskId> {
+    let task = |effect: &Effect| match effect {
+        Effect::Start { task, .. } => Some(*task),
+        _ => None,
+    };
+    out.iter().filter_map(task).collect()
+}
+
+#[test]
+fn a_waiting_parent_gives_its_slot_back_and_comes_back_first() {
+    let mut worker = work(1, config(1));
+    assert_eq!(started(&feed(&mut worker, 0, queue(1))), [task(1)]);
+    assert_eq!(started(&feed(&mut worker, 0, queue(2))), []);
+    feed(&mut worker, 0, queue(3));
+    assert_eq!(started(&feed(&mut worker, 0, Input::Waits { task: task(1) })), [task(2)]);
+    assert_eq!(feed(&mut worker, 0, Input::Runs { task: task(1) }), [], "the slot is taken");
+    let out = feed(&mut worker, 0, Input::Ended { task: task(2) });
+    assert_eq!(out, [Effect::Resume { task: task(1) }], "ahead of what is queued");
+    assert_eq!(started(&feed(&mut worker, 0, Input::Ended { task: task(1) })), [task(3)]);
+}
+
+#[test]
+fn a_chain_of_parents_needs_one_slot() {
+    let mut worker = work(1, config(1));
+    for n in 0..100 {
+        assert_eq!(started(&feed(&mut worker, 0, queue(n))), [task(n)]);
+        feed(&mut worker, 0, Input::Waits { task: task(n) });
+    }
+    assert!(!worker.is_running());
+    for n in (0..100).rev() {
+        let resumed = feed(&mut worker, 0, Input::Runs { task: task(n) });
+        assert_eq!(resumed, [Effect::Resume { task: task(n) }]);
+        feed(&mut worker, 0, Input::Ended { task: task(n) });
+    }
+}
+
+#[test]
+fn the_root_runs_without_a_slot() {
+    let mut worker = work(1, config(0));
+    let (task, owner, place) = (task(1), life(1), Place::Outside);
+    let root = Input::Queue { task, attempt: 1, descriptor: descriptor(&[]), owner, place };
+    assert_eq!(started(&feed(&mut worker, 0, root)), [task]);
+    assert!(worker.is_running());
+    feed(&mut worker, 0, Input::Waits { task });
+    assert!(!worker.is_running());
+    assert_eq!(feed(&mut worker, 0, Input::Runs { task }), [Effect::Resume { task }]);
+}
+
+#[test]
+fn a_full_queue_gives_back_and_reports_room_later() {
+    let mut worker = work(1, Config { queue_per_slot: 2, ..config(1) });
+    let fits: Vec<_> = (0..9).map(|n| feed(&mut worker, 0, queue(n))).collect();
+    assert_eq!(started(&fits.concat()), [task(0)]);
+    assert_eq!(fits.concat().len(), 1, "1 runs, 8 wait: four times the promised 2");
+    let returned = Message::Returned { tasks: vec![(task(9), 1)], reason: Reason::Full };
+    let out = feed(&mut worker, 0, queue(9));
+    assert_eq!(out, [Effect::Send { to: life(9), message: returned }]);
+    let out = feed(&mut worker, 0, message(5, Message::Interest));
+    assert_eq!(out, []);
+    let mut room = Vec::new();
+    for n in 0..8 {
+        room.extend(feed(&mut worker, 0, Input::Ended { task: task(n) }));
+    }
+    let reports: Vec<_> =
+        room.iter().filter(|effect| matches!(effect, Effect::Send { .. })).collect();
+    let message = Message::Room { room: 1 };
+    assert_eq!(reports, [&Effect::Send { to: life(5), message }], "once, when half is free");
+    let out = feed(&mut worker, 0, Input::Ended { task: task(8) });
+    assert_eq!(started(&out), [task(9)], "nobody took it back: it runs here after all");
+}
+
+#[test]
+fn a_draining_peer_gives_back_what_is_queued() {
+    let mut worker = work(1, config(1));
+    (0..4).for_each(|n| drop(feed(&mut worker, 0, queue(n))));
+    let mut tasks = vec![(task(1), 1), (task(2), 1), (task(3), 1)];
+    tasks.sort_unstable();
+    let message = Message::Returned { tasks, reason: Reason::Draining };
+    assert_eq!(feed(&mut worker, 0, Input::Drain), [Effect::Send { to: life(9), message }]);
+    assert_eq!(feed(&mut worker, 0, Input::Ended { task: task(0) }), [], "nothing starts");
+    assert!(!worker.is_running());
+}
+
+#[test]
+fn a_withdrawn_capability_gives_back_what_needs_it() {
+    let hash = vec![capability("hash")];
+    let mut worker = work(1, Config { capabilities: hash.clone(), ..config(1) });
+    feed(&mut worker, 0, queue(0));
+    let (task, owner, place) = (task(1), life(9), Place::Slot);
+    let needy = Input::Queue { task, attempt: 3, descriptor: descriptor(&hash), owner, place };
+    feed(&mut worker, 0, needy);
+    let out = feed(&mut worker, 0, Input::SetCapabilities { capabilities: vec![] });
+    let message = Message::Returned { tasks: vec![(task, 3)], reason: Reason::Incapable };
+    assert_eq!(out, [Effect::Send { to: life(9), message }]);
+    let probe = Message::Probe { id: 4, count: 1, requires: hash };
+    let out = feed(&mut worker, 0, super::message(2, probe));
+    let promised = |effect: &Effect| match effect {
+        Effect::Send { message: Message::Promise { room, .. }, .. } => Some(*room),
+        _ => None,
+    };
+    assert_eq!(out.iter().find_map(promised), Some(0));
+}
