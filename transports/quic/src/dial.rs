@@ -26,6 +26,14 @@ struct Known {
     fate: [u8; 16],
 }
 
+/// Which time a Hello is decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Hearing {
+    First,
+    /// It was parked, and something changed.
+    Again,
+}
+
 /// What to do with a Hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Verdict {
@@ -71,10 +79,10 @@ impl Contact {
         }
     }
 
-    /// A Hello of the living life came, or was parked and something changed.
-    pub(crate) fn on_hello(&mut self, me: PeerId, from: PeerId, parked: bool) -> Verdict {
+    /// A Hello of the living life came.
+    pub(crate) fn on_hello(&mut self, me: PeerId, from: PeerId, hearing: Hearing) -> Verdict {
         // It was parked for a dial that became the link.
-        if parked && self.up.is_some() {
+        if hearing == Hearing::Again && self.up.is_some() {
             return Verdict::Refuse(CloseReason::Duplicate);
         }
         // The smaller peer's dial wins, but only among pending ones. A Hello while a link is up says

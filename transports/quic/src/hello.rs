@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    dial::{Outcome, Verdict},
+    dial::{Hearing, Outcome, Verdict},
     endpoint::Endpoint,
     frame::{self, Deframer, Hello, HelloAck, Ready},
     link::{Link, disconnect},
@@ -155,12 +155,12 @@ async fn judge<'a>(
     hello: &Hello,
 ) -> Result<Answered<'a>, CloseReason> {
     let mut news = endpoint.news();
-    let mut parked = false;
+    let mut hearing = Hearing::First;
     loop {
-        match verdict(endpoint, peer, hello, parked)? {
+        match verdict(endpoint, peer, hello, hearing)? {
             Verdict::Answer => return Ok(Answered { endpoint, peer, settled: false }),
             Verdict::Refuse(reason) => return Err(reason),
-            Verdict::Park => parked = true,
+            Verdict::Park => hearing = Hearing::Again,
         }
         tokio::select! {
             _ = news.changed() => {}
@@ -173,7 +173,7 @@ fn verdict(
     endpoint: &Endpoint,
     peer: PeerId,
     hello: &Hello,
-    parked: bool,
+    hearing: Hearing,
 ) -> Result<Verdict, CloseReason> {
     let mut directory = endpoint.directory();
     if directory.left {
@@ -183,7 +183,7 @@ fn verdict(
     if let Some(old) = old {
         endpoint.cut(&mut directory, old, CloseReason::PeerRestarted);
     }
-    Ok(directory.contact(peer).on_hello(endpoint.me.peer, peer, parked))
+    Ok(directory.contact(peer).on_hello(endpoint.me.peer, peer, hearing))
 }
 
 /// Makes one connection to `peer` a link, or finds that another one is it.

@@ -66,6 +66,7 @@ impl<M> Quic<M> {
     ///
     /// # Errors
     /// Any [`BindError`].
+    #[expect(clippy::unused_async, reason = "the cold calls of a transport are async")]
     pub async fn bind(config: Config) -> Result<Arc<Self>, BindError> {
         config.check()?;
         let key = tls::certified(&config.secret)?;
@@ -233,15 +234,14 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
         let mut taken = hold(&self.taken);
         let mut entries = Vec::new();
         while out.len() == start {
-            if taken.take(&mut entries, max) == 0 {
-                let closed = self.endpoint.swap(&mut taken, cx.waker());
-                if closed {
-                    return Poll::Ready(Err(Closed));
-                }
-                if taken.take(&mut entries, max) == 0 {
-                    taken.shrink();
-                    return Poll::Pending;
-                }
+            let closed =
+                taken.take(&mut entries, max) == 0 && self.endpoint.swap(&mut taken, cx.waker());
+            if closed {
+                return Poll::Ready(Err(Closed));
+            }
+            if entries.is_empty() && taken.take(&mut entries, max) == 0 {
+                taken.shrink();
+                return Poll::Pending;
             }
             out.extend(entries.drain(..).filter_map(|entry| self.event(entry)));
         }
