@@ -76,9 +76,11 @@ impl Process {
             let flow = tokio::select! {
                 Some(said) = self.said.recv(), if !self.wire.is_over() => self.on_said(said).await,
                 Some(order) = self.orders.recv() => self.on_order(order),
-                Some(Ok(happened)) = self.desk.happened.join_next() => {
-                    self.desk.on_happened(happened, &mut self.wire)
-                }
+                Some(happened) = self.desk.happened.join_next() => match happened {
+                    Ok(happened) => self.desk.on_happened(happened, &mut self.wire),
+                    // Aborted, since its task ended. Matched here: a pattern that fails would switch this arm off.
+                    Err(_) => ControlFlow::Continue(()),
+                },
                 step = self.wire.step() => self.on_step(step).await,
             };
             if let ControlFlow::Break(stop) = flow {
