@@ -1,5 +1,9 @@
 //! The project's own tasks: `cargo xtask ci | layers | sim`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that talks to a terminal"
+)]
 
 use std::process::ExitCode;
 
