@@ -110,7 +110,7 @@ pub(crate) fn read_of_link<T: DeserializeOwned>(frame: &Frame) -> Result<T, Clos
     wire::decode(&frame.body).map_err(|_| CloseReason::Misbehaved(Misbehaviour::Decode))
 }
 
-/// Appends one message to a queue; `None` leaves the queue as it was.
+/// Appends one message to a queue; an error leaves the queue as it was.
 pub(crate) fn append<T: Serialize>(
     queue: &mut BytesMut,
     message: &T,
