@@ -375,18 +375,23 @@ impl Node {
                 self.jobs.reschedule(job);
                 effects.into_iter().for_each(|effect| self.on_completion(job, effect, &origin));
             }
-            Step::Abort(task) => self.abort(task),
+            Step::Abort(task) => self.abort(task)?,
             Step::Own(message) => self.on_member_message(self.me, message),
         }
         Ok(())
     }
 
-    fn abort(&mut self, task: TaskId) {
+    fn abort(&mut self, task: TaskId) -> Result<(), Error> {
         self.withheld.forget(task);
+        let ended = Step::Work(formic_work::Input::Ended { task });
         if self.work.runs(task) {
             self.out.push(Effect::Abort { job: task.job, key: task.key });
+            // Its slot is free only after the other aborts of the same input: what is queued and to be
+            // aborted too must not start in it. `tests::clients::a_cancelled_job_ends_everywhere`
+            self.steps.push_back(ended);
+            return Ok(());
         }
-        self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
+        self.step(ended)
     }
 
     pub(crate) fn sign(&mut self, job: JobId, to: Life, statement: Digest) {

@@ -27,12 +27,15 @@ enum Happening {
         job: JobId,
         key: Key,
     },
+    /// A process that has left ends.
+    Ends,
 }
 
 struct Body {
     descriptor: Arc<Descriptor>,
     open: BTreeSet<u64>,
     root: bool,
+    acknowledged: u8,
     waits: bool,
 }
 
@@ -165,7 +168,8 @@ impl World {
             Effect::Hangup { life } => self.cut(me, life, CloseReason::Closed),
             Effect::Start { job, key, descriptor, root, .. } => {
                 *self.runs.entry(n).or_default() += usize::from(!root);
-                let body = Body { descriptor, open: BTreeSet::new(), root, waits: false };
+                let body =
+                    Body { descriptor, open: BTreeSet::new(), root, acknowledged: 0, waits: false };
                 self.bodies.insert((n, job, key), body);
                 self.later(SERVICE_US, me, Happening::Works { job, key });
             }
@@ -179,7 +183,8 @@ impl World {
             Effect::SubmitRefused { reason, .. } => self.refused.push(reason),
             Effect::Left => {
                 self.left.insert(n);
-                self.crash(n);
+                // What was sent before is delivered.
+                self.later(1_000, me, Happening::Ends);
             }
             Effect::Event(event) => self.events.push((n, event)),
         }
@@ -220,9 +225,17 @@ impl World {
         lost.into_iter().for_each(|(a, b)| self.cut(a, b, CloseReason::Lost));
     }
 
+    /// A body joins its children once all of them are acknowledged.
     fn wait(&mut self, n: u8, job: JobId, owner: Key) {
         let Some(body) = self.bodies.get_mut(&(n, job, owner)) else { return };
-        if !core::mem::replace(&mut body.waits, true) {
+        body.acknowledged += 1;
+        if body.acknowledged < body.descriptor.payload[1] {
+            return;
+        }
+        body.waits = true;
+        if body.open.is_empty() {
+            self.works(n, job, owner);
+        } else {
             self.feed(n, Input::Waits { job, key: owner });
         }
     }
@@ -293,6 +306,7 @@ impl World {
             Happening::Feed(Input::Message { from, .. }) if !self.links.contains(&(to, from)) => {}
             Happening::Feed(input) => self.feed(n, input),
             Happening::Works { job, key } => self.works(n, job, key),
+            Happening::Ends => self.crash(n),
             Happening::Hear(_) => {}
         }
     }
