@@ -67,13 +67,19 @@ impl Jobs {
         self.jobs.insert(id, job);
     }
 
+    /// Whether the client will hear of the verdict: the job is known and has room for it.
     pub(crate) fn watch(&mut self, id: JobId, client: Life) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        job.watchers.len() < WATCHERS_MAX && (job.watchers.insert(client) || true)
+        if job.watchers.len() < WATCHERS_MAX {
+            job.watchers.insert(client);
+        }
+        job.watchers.contains(&client)
     }
 
     pub(crate) fn forget_client(&mut self, client: Life) {
-        self.jobs.values_mut().for_each(|job| drop(job.watchers.remove(&client)));
+        for job in self.jobs.values_mut() {
+            job.watchers.remove(&client);
+        }
     }
 
     pub(crate) fn verdict(&self, id: JobId) -> Option<&Arc<Verdict>> {
@@ -119,7 +125,7 @@ pub(crate) fn home_group(job: JobId, me: Life, mut others: Vec<Life>) -> Vec<Lif
     others.sort_by_cached_key(rank);
     let count = match others.len() + 1 {
         2 => 2,
-        count => (count.min(7) + 1) / 2 * 2 - 1,
+        count => count.min(7).div_ceil(2) * 2 - 1,
     };
     core::iter::once(me).chain(others).take(count).collect()
 }

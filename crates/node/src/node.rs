@@ -5,7 +5,8 @@ use std::{
 
 use formic_completion::{Completion, JobSpec, Message as Job};
 use formic_core::{
-    Blame, Descriptor, Digest, Fault, JobId, Life, PeerId, Protocol, Random, Sink, Time, earliest,
+    Blame, Descriptor, Digest, Fault, JobId, Key, Life, Outcome, PeerId, Protocol, Random, Sink,
+    Time, earliest,
 };
 use formic_healing::{Belief, Fate, Healing};
 use formic_identity::SecretKey;
@@ -118,6 +119,9 @@ impl Node {
     }
 
     /// Asserts the invariants of all protocols: O(tasks).
+    ///
+    /// # Panics
+    /// If one is broken: a bug of this workspace.
     pub fn check(&self) {
         assert!(self.steps.is_empty() && self.out.is_empty(), "{} left work undone", self.me);
         self.work.check();
@@ -179,18 +183,7 @@ impl Node {
                 let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
                 self.steps.push_back(Step::Completion { job, input, origin });
             }
-            Input::Finished { job, key, outcome } => {
-                self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
-                let task = TaskId { job, key };
-                if self.work.runs(task) {
-                    self.withheld.forget(task);
-                    let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
-                    self.out.push(Effect::Event(finished));
-                    let input = formic_completion::Input::BodyFinished { key, outcome };
-                    self.steps.push_back(Step::completion(job, input));
-                    self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
-                }
-            }
+            Input::Finished { job, key, outcome } => self.on_finished(job, key, outcome)?,
             Input::Waits { job, key } => {
                 let task = TaskId { job, key };
                 if self.withheld.waits(task) {
@@ -212,6 +205,21 @@ impl Node {
             }
             Input::Leave => self.on_leave(),
             Input::Deadline => self.on_deadline(),
+        }
+        Ok(())
+    }
+
+    /// A body that was stopped meanwhile may still end: that is no news.
+    fn on_finished(&mut self, job: JobId, key: Key, outcome: Outcome) -> Result<(), Error> {
+        self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+        let task = TaskId { job, key };
+        if self.work.runs(task) {
+            self.withheld.forget(task);
+            let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
+            self.out.push(Effect::Event(finished));
+            let input = formic_completion::Input::BodyFinished { key, outcome };
+            self.steps.push_back(Step::completion(job, input));
+            self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
         }
         Ok(())
     }
@@ -335,16 +343,12 @@ impl Node {
     fn run(&mut self) -> Result<(), Error> {
         let mut is_first = true;
         while let Some(step) = self.steps.pop_front() {
-            if let Err(error) = self.step(step) {
-                match error.fault() {
-                    Fault::Peer(peer) => self.misbehaved(peer, error.to_string()),
-                    Fault::Caller | Fault::Environment if is_first => {
-                        self.steps.clear();
-                        self.out.clear();
-                        return Err(error);
-                    }
-                    Fault::Caller | Fault::Environment => self.counters.out_of_turn += 1,
-                }
+            let refused = self.step(step).err();
+            match refused.map(|error| (error.fault(), error)) {
+                None => {}
+                Some((Fault::Peer(peer), error)) => self.misbehaved(peer, error.to_string()),
+                Some((_, error)) if is_first => return Err(error),
+                Some(_) => self.counters.out_of_turn += 1,
             }
             is_first = false;
         }
@@ -452,6 +456,8 @@ impl Protocol for Node {
         let before = core::mem::replace(&mut self.now, now);
         if let Err(error) = self.on_input(input).and_then(|()| self.run()) {
             self.now = before;
+            self.steps.clear();
+            self.out.clear();
             return Err(error);
         }
         self.fresh = false;

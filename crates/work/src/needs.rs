@@ -185,12 +185,14 @@ impl Needs {
     fn cancel(&mut self, task: usize, step: &mut Step) {
         let mut ended = VecDeque::from([task]);
         while let Some(need) = ended.pop_front() {
-            for &dependent in &self.dependents[need] {
-                if self.state[dependent] == State::Blocked {
-                    self.state[dependent] = State::Over;
-                    step.cancelled.push((self.names[dependent].clone(), self.names[need].clone()));
-                    ended.push_back(dependent);
-                }
+            let dependents = self.dependents[need].iter().copied();
+            let state = &mut self.state;
+            let blocked: Vec<usize> =
+                dependents.filter(|&dependent| state[dependent] == State::Blocked).collect();
+            for dependent in blocked {
+                state[dependent] = State::Over;
+                step.cancelled.push((self.names[dependent].clone(), self.names[need].clone()));
+                ended.push_back(dependent);
             }
         }
     }
@@ -236,16 +238,7 @@ fn cycle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Ve
     while let Some(task) = next.pop_front() {
         for &to in edges[task].iter().filter(|&&to| left[to]) {
             if to == start {
-                let mut path = vec![start, task];
-                while let Some(&before) = came_from.get(path.last()?) {
-                    path.push(before);
-                }
-                if task == start {
-                    path.truncate(1);
-                    path.push(start);
-                }
-                path.reverse();
-                return Some(path);
+                return Some(path_back(start, task, &came_from));
             }
             if let std::collections::btree_map::Entry::Vacant(entry) = came_from.entry(to) {
                 entry.insert(task);
@@ -254,4 +247,20 @@ fn cycle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Ve
         }
     }
     None
+}
+
+/// From `start` along the needs to `last`, which needs `start`, and back to it.
+fn path_back(start: usize, last: usize, came_from: &BTreeMap<usize, usize>) -> Vec<usize> {
+    let mut path = vec![start];
+    let mut at = last;
+    while at != start {
+        path.push(at);
+        match came_from.get(&at) {
+            Some(&before) => at = before,
+            None => break,
+        }
+    }
+    path.push(start);
+    path.reverse();
+    path
 }

@@ -336,13 +336,11 @@ impl Owner {
         self.full_peers.remove(&life);
         let mut decided = Vec::new();
         for (requires, lane) in &mut self.lanes {
-            if let Phase::Probing { asked, promises, .. } = &mut lane.phase
-                && asked.remove(&life)
-            {
-                promises.remove(&life);
-                if promises.len() == asked.len() {
-                    decided.push(requires.clone());
-                }
+            let Phase::Probing { asked, promises, .. } = &mut lane.phase else { continue };
+            let was_asked = asked.remove(&life);
+            promises.remove(&life);
+            if was_asked && promises.len() == asked.len() {
+                decided.push(requires.clone());
             }
         }
         for requires in decided {

@@ -66,6 +66,9 @@ impl Work {
     }
 
     /// Asserts the invariants: O(tasks).
+    ///
+    /// # Panics
+    /// If one is broken: a bug of this crate.
     pub fn check(&self) {
         self.owner.check();
         self.worker.check(&self.config);

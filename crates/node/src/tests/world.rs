@@ -31,10 +31,16 @@ enum Happening {
     Ends,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Root,
+    Slot,
+}
+
 struct Body {
     descriptor: Arc<Descriptor>,
     open: BTreeSet<u64>,
-    root: bool,
+    place: Place,
     acknowledged: u8,
     waits: bool,
 }
@@ -168,8 +174,14 @@ impl World {
             Effect::Hangup { life } => self.cut(me, life, CloseReason::Closed),
             Effect::Start { job, key, descriptor, root, .. } => {
                 *self.runs.entry(n).or_default() += usize::from(!root);
-                let body =
-                    Body { descriptor, open: BTreeSet::new(), root, acknowledged: 0, waits: false };
+                let place = if root { Place::Root } else { Place::Slot };
+                let body = Body {
+                    descriptor,
+                    open: BTreeSet::new(),
+                    place,
+                    acknowledged: 0,
+                    waits: false,
+                };
                 self.bodies.insert((n, job, key), body);
                 self.later(SERVICE_US, me, Happening::Works { job, key });
             }
@@ -252,7 +264,7 @@ impl World {
         let Some(body) = self.bodies.get_mut(&(n, job, key)) else { return };
         let (depth, width) = (body.descriptor.payload[0], body.descriptor.payload[1]);
         if depth == 0 || body.waits {
-            let root = body.root;
+            let root = body.place == Place::Root;
             self.bodies.remove(&(n, job, key));
             let value = if root { b"\"root\"".to_vec() } else { vec![] };
             let outcome = Outcome::Ok(Output { value, files: vec![] });
@@ -285,15 +297,17 @@ impl World {
                     self.now = self.now.max(at);
                     self.feed(n, Input::Deadline);
                 }
-                (_, Some(_)) => {
-                    let Some(((at, _), (to, what))) = self.queue.pop_first() else { break };
-                    self.now = self.now.max(at);
-                    self.happen(to, what);
-                }
+                (_, Some(_)) => self.next_happening(),
                 _ => break,
             }
         }
         self.now = until;
+    }
+
+    fn next_happening(&mut self) {
+        let Some(((at, _), (to, what))) = self.queue.pop_first() else { return };
+        self.now = self.now.max(at);
+        self.happen(to, what);
     }
 
     fn happen(&mut self, to: Life, what: Happening) {

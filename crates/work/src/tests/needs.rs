@@ -76,6 +76,10 @@ fn graph() -> impl Strategy<Value = Plan> {
     )
 }
 
+fn word(name: &String, bad: &BTreeSet<String>) -> &'static str {
+    if bad.contains(name) { "badly" } else { "well" }
+}
+
 /// Runs a plan by reading all of it at every step; `None` if some task can never start.
 fn naive(plan: &Plan, bad: &BTreeSet<String>) -> Option<BTreeMap<String, &'static str>> {
     let mut over: BTreeMap<String, &'static str> = BTreeMap::new();
@@ -89,8 +93,7 @@ fn naive(plan: &Plan, bad: &BTreeSet<String>) -> Option<BTreeMap<String, &'stati
             } else if any_bad {
                 over.insert(name.clone(), "cancelled");
             } else if ended.is_some() {
-                let end = if bad.contains(name) { "badly" } else { "well" };
-                over.insert(name.clone(), end);
+                over.insert(name.clone(), word(name, bad));
             }
         }
         if over.len() == before {
