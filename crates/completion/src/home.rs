@@ -152,6 +152,7 @@ impl Completion {
             self.wave.forget_statement();
             let input = formic_register::Input::Replaced { rank, life: from };
             self.feed_register(input).ok();
+            self.check_accepted();
         }
         if newer {
             self.tell_returned(from);
@@ -183,7 +184,7 @@ impl Completion {
     /// Repeats home records and returns that nobody confirmed.
     pub(crate) fn on_home_timer(&mut self) {
         let submitted = matches!(self.home.origin, Origin::Submitted | Origin::Accepted);
-        let acts = submitted || self.home.reign == Reign::Acts;
+        let acts = submitted || self.home.reign == Reign::Acts || self.first_is_gone();
         let (Some(spec), true) = (self.home.spec.clone(), self.closed.is_none()) else { return };
         let mut open = false;
         for rank in 0..self.home.lives.len() {
@@ -321,6 +322,11 @@ impl Completion {
         Ok(())
     }
 
+    /// Without rank 0 every home life passes the job on: the next rank may never have heard of it.
+    fn first_is_gone(&self) -> bool {
+        self.home.lives.first().is_some_and(|first| self.members.is_down(*first))
+    }
+
     fn lower_ranks_are_gone(&self, rank: usize) -> bool {
         // Per life: a peer that restarted without its records holds its rank no more (8.3 #3).
         let is_gone = |life: &Life| {
@@ -351,6 +357,9 @@ impl Completion {
         }
         if self.home.reign == Reign::Acts {
             return self.go_on();
+        }
+        if rank > 0 && self.closed.is_none() && self.first_is_gone() {
+            self.timers.arm(Timer::Home, self.now + self.config.resend);
         }
         let waits =
             self.closed.is_none() && (self.home.origin == Origin::Submitted || !self.sees_quorum());
