@@ -1,8 +1,6 @@
 //! The completion profile: whole jobs on 1 to 200 peers, with and without faults.
 //!
-//! `run` is a pure function of the seed, so seeds may run in parallel, one per thread. To see the
-//! oracles notice a broken rule, build with `RUSTFLAGS="--cfg formic_ablate"` and
-//! `FORMIC_ABLATE=completion/mark-done-on-down`: a campaign of 300 seeds then fails.
+//! `run` is a pure function of the seed, so seeds may run in parallel, one per thread.
 
 use core::time::Duration;
 

@@ -14,8 +14,7 @@
 //! ```
 //!
 //! **Guarantees.** A seed gives the same run every time (`oracles::replays`, each 50th seed runs
-//! twice). Every draw is a hash of the seed and the identity of what is decided. The oracles notice
-//! broken rules: with `completion/mark-done-on-down` removed a campaign fails (see [`completion`]).
+//! twice). Every draw is a hash of the seed and the identity of what is decided.
 //!
 //! **Limits.** One profile, [`completion`]; failures are detected by an oracle with delays, not by
 //! heartbeats; disks are honest; peers do not lie. No partitions, no shrinking.
@@ -23,7 +22,6 @@
 //! **Sources.** `FoundationDB`'s simulation and `TigerBeetle`'s VOPR for the idea; deviation: draws are
 //! keyed, not streamed, so that removing one fault leaves all others as they were.
 
-pub mod comparators;
 pub mod completion;
 mod draw;
 pub mod oracles;

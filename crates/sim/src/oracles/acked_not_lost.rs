@@ -1,4 +1,4 @@
-//! An acknowledged job ends with a verdict, and a job that ends well did every task it acknowledged.
+//! An acknowledged job ends with a verdict.
 
 use crate::Truth;
 
