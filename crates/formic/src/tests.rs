@@ -3,3 +3,6 @@ mod plans;
 mod stores;
 mod harness;
 mod jobs;
+mod clients;
+mod faults;
+mod order;

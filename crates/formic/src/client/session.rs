@@ -220,7 +220,6 @@ impl Session {
     fn on_up(&mut self, life: Life) {
         if self.leaving.contains_key(&life.peer) {
             self.wire.send(life, Message::Request(Question::Leave));
-            return;
         }
         if self.contact.is_some() {
             return;

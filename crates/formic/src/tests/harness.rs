@@ -89,10 +89,6 @@ async fn body(task: Task, context: TaskContext) -> Result<Done, AgentError> {
             Err(AgentError::failed("cancelled", "told to stop"))
         }
         "large" => Ok(Done::from(json!("x".repeat(5_000)))),
-        "try" => match task.payload.as_u64() {
-            Some(0) => Ok(Done::from(json!("at last"))),
-            _ => Err(AgentError::failed("not-yet", "try again")),
-        },
         other => Err(AgentError::failed("kind", other)),
     }
 }
