@@ -123,7 +123,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub input: Vec<(String, String)>,
     /// Chaos: kill N random peers (or `home`, the peer that hosts the job) TIME after the job was
-    /// accepted, e.g. 2@300ms; may be given several times.
+    /// accepted, e.g. 2@300ms; may be given several times. A majority of the job's home group is
+    /// spared while others are left: without it no job can complete.
     #[arg(long, value_name = "N@TIME")]
     pub kill: Vec<Kill>,
     /// Seed of the chaos [default: random, printed].
@@ -191,6 +192,9 @@ pub struct PeerArgs {
     /// Microseconds of the boot clock that the event log counts from.
     #[arg(long, hide = true, value_name = "US")]
     pub(crate) epoch_us: Option<u64>,
+    /// Folder for the tasks' own folders.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
     /// Stop when stdin ends: a launcher holds the other end.
     #[arg(long, hide = true)]
     pub(crate) tied: bool,
@@ -268,6 +272,9 @@ pub struct VerifyArgs {
     /// The plan the certificate must be about.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// An input of that plan.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "plan")]
+    pub input: Vec<(String, String)>,
 }
 
 /// Arguments of `formic doctor`.

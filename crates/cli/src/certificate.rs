@@ -3,9 +3,9 @@
 //! A file has exactly one spelling of a certificate: it is parsed, written again and compared byte by byte, so that a
 //! changed byte is refused even where a parser would not care.
 
-use formic_completion::{Attestation, BadCertificate, Certificate, Seal, Statement, Tally};
+use formic_completion::{Attestation, Certificate, Seal, Statement, Tally};
 use formic_core::{Digest, Incarnation, Life, PeerId};
-use formic_identity::{KeyError, PublicKey, Signature};
+use formic_node::{Unproved, verify_certificate};
 use serde::{Deserialize, Serialize};
 
 /// What a file of this version calls itself.
@@ -33,31 +33,9 @@ pub enum Unverified {
         /// The first byte that differs, from 0.
         position: usize,
     },
-    /// It contradicts itself.
+    /// It contradicts itself, or a key or a signature is not what it should be.
     #[error(transparent)]
-    Shape(#[from] BadCertificate),
-    /// A public key is none.
-    #[error("the public key of {signer} is none: {error}")]
-    Key {
-        /// Whose.
-        signer: Life,
-        /// Why.
-        error: KeyError,
-    },
-    /// A public key of somebody else.
-    #[error("the public key of {signer} belongs to peer {found}")]
-    OtherKey {
-        /// Whose it should be.
-        signer: Life,
-        /// Whose it is.
-        found: String,
-    },
-    /// A signature that is none, or over something else.
-    #[error("the signature of {signer} does not match what the certificate says")]
-    Signature {
-        /// Whose.
-        signer: Life,
-    },
+    Unproved(#[from] Unproved),
     /// A home peer that the user did not pin.
     #[error("home peer {peer} is not among the pinned peers")]
     Stranger {
@@ -155,29 +133,11 @@ pub fn read(bytes: &[u8]) -> Result<Certificate, Unverified> {
 /// # Errors
 /// The first [`Unverified`] found.
 pub fn verify(certificate: &Certificate, pinned: &[PeerId]) -> Result<(), Unverified> {
-    certificate.check_shape()?;
-    let signed = certificate.statement.signed_bytes();
-    for attestation in &certificate.attestations {
-        verify_attestation(attestation, &signed)?;
-    }
+    verify_certificate(certificate)?;
     let mut home = certificate.statement.home.iter();
     match home.find(|life| !pinned.is_empty() && !pinned.contains(&life.peer)) {
         Some(life) => Err(Unverified::Stranger { peer: life.peer }),
         None => Ok(()),
-    }
-}
-
-fn verify_attestation(attestation: &Attestation, signed: &[u8]) -> Result<(), Unverified> {
-    let signer = attestation.signer;
-    let key = PublicKey::from_spki_der(&attestation.public_key)
-        .map_err(|error| Unverified::Key { signer, error })?;
-    if key.peer_id() != signer.peer {
-        return Err(Unverified::OtherKey { signer, found: key.peer_id().short() });
-    }
-    let signature = attestation.signature.as_slice().try_into().map(Signature::from_bytes);
-    match signature {
-        Ok(signature) if key.verify(signed, &signature) => Ok(()),
-        _ => Err(Unverified::Signature { signer }),
     }
 }
 
@@ -277,8 +237,10 @@ fn seal(sealed: &Sealed) -> Seal {
 
 #[cfg(test)]
 mod tests {
+    use formic_completion::BadCertificate;
     use formic_core::JobId;
     use formic_identity::SecretKey;
+    use formic_node::attested_bytes;
 
     use super::*;
 
@@ -310,7 +272,7 @@ mod tests {
         let sign = |seed: &u8| Attestation {
             signer: life_of(*seed),
             public_key: key(*seed).public().spki_der().to_vec(),
-            signature: key(*seed).sign(&statement.signed_bytes()).as_bytes().to_vec(),
+            signature: key(*seed).sign(&attested_bytes(statement.digest())).as_bytes().to_vec(),
         };
         let mut attestations: Vec<_> = seeds.iter().map(sign).collect();
         attestations.sort();
@@ -343,8 +305,14 @@ mod tests {
     #[test]
     fn appended_and_cut_bytes_are_refused() {
         let text = write(&signed_by(statement(), &[1, 2]));
-        assert!(matches!(read(format!("{text}\n").as_bytes()), Err(Unverified::NotCanonical { .. })));
-        assert!(matches!(read(&text.as_bytes()[..text.len() - 1]), Err(Unverified::NotCanonical { .. })));
+        assert!(matches!(
+            read(format!("{text}\n").as_bytes()),
+            Err(Unverified::NotCanonical { .. })
+        ));
+        assert!(matches!(
+            read(&text.as_bytes()[..text.len() - 1]),
+            Err(Unverified::NotCanonical { .. })
+        ));
         assert!(matches!(read(&text.as_bytes()[..100]), Err(Unverified::Unreadable { .. })));
         assert!(matches!(read(b""), Err(Unverified::Unreadable { .. })));
     }
@@ -352,7 +320,8 @@ mod tests {
     #[test]
     fn a_missing_signer_is_refused() {
         let refused = verify(&signed_by(statement(), &[1]), &[]);
-        assert_eq!(refused, Err(BadCertificate::NoQuorum { signers: 1, home: 3 }.into()));
+        let shape = BadCertificate::NoQuorum { signers: 1, home: 3 };
+        assert_eq!(refused, Err(Unproved::Shape(shape).into()));
     }
 
     #[test]
@@ -361,14 +330,20 @@ mod tests {
         other.job = JobId::derive(life_of(1), 2);
         let foreign = signed_by(other, &[1, 2]).attestations;
         let certificate = Certificate { statement: statement(), attestations: foreign };
-        assert!(matches!(verify(&certificate, &[]), Err(Unverified::Signature { .. })));
+        assert!(matches!(
+            verify(&certificate, &[]),
+            Err(Unverified::Unproved(Unproved::Signature { .. }))
+        ));
     }
 
     #[test]
     fn a_stranger_cannot_sign_for_a_home_peer() {
         let mut certificate = signed_by(statement(), &[1, 2]);
         certificate.attestations[0].public_key = key(9).public().spki_der().to_vec();
-        assert!(matches!(verify(&certificate, &[]), Err(Unverified::OtherKey { .. })));
+        assert!(matches!(
+            verify(&certificate, &[]),
+            Err(Unverified::Unproved(Unproved::Key { .. }))
+        ));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `formic doctor`: is this host ready?
 
-use std::{collections::BTreeMap, fs, io, net::UdpSocket, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap, fs, io, net::UdpSocket, path::Path, process::Command, time::Duration,
+};
 
 use crate::{
     args::DoctorArgs,
@@ -29,10 +31,16 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Stop> {
     if let Some(path) = &args.plan {
         let inputs: BTreeMap<_, _> = args.input.iter().cloned().collect();
         let plan = CheckedPlan::load(path, &inputs)?;
-        findings.push(Finding::Good(format!("plan {}: {} tasks", path.display(), plan.plan.tasks.len())));
+        findings.push(Finding::Good(format!(
+            "plan {}: {} tasks",
+            path.display(),
+            plan.plan.tasks.len()
+        )));
         for agent in &plan.agents {
             findings.push(match programs::locate(agent) {
-                Ok(Some(program)) => Finding::Good(format!("agent {}: {}", agent.name, program.display())),
+                Ok(Some(program)) => {
+                    Finding::Good(format!("agent {}: {}", agent.name, program.display()))
+                }
                 Ok(None) => Finding::Good(format!("agent {}: built in", agent.name)),
                 Err(missing) => Finding::Missing(missing),
             });
@@ -54,13 +62,20 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Stop> {
         output::data("This host is ready.");
         return Ok(Exit::Ok);
     }
-    Err(Stop::new(Exit::NoPeer, format!("{missing} of {} checks failed: see above", findings.len())))
+    Err(Stop::new(
+        Exit::NoPeer,
+        format!("{missing} of {} checks failed: see above", findings.len()),
+    ))
 }
 
 fn executable() -> Finding {
     match std::env::current_exe() {
-        Ok(path) => Finding::Good(format!("formic {}: {}", env!("CARGO_PKG_VERSION"), path.display())),
-        Err(error) => Finding::Missing(format!("formic's own path, to start peers and workers: {error}")),
+        Ok(path) => {
+            Finding::Good(format!("formic {}: {}", env!("CARGO_PKG_VERSION"), path.display()))
+        }
+        Err(error) => {
+            Finding::Missing(format!("formic's own path, to start peers and workers: {error}"))
+        }
     }
 }
 
@@ -99,7 +114,9 @@ fn shell() -> Finding {
         Ok(status) if status.code() == Some(7) => {
             Finding::Good("/bin/sh, for tasks with `run`".to_owned())
         }
-        Ok(status) => Finding::Missing(format!("/bin/sh, for tasks with `run`: it ends with {status}")),
+        Ok(status) => {
+            Finding::Missing(format!("/bin/sh, for tasks with `run`: it ends with {status}"))
+        }
         Err(error) => Finding::Missing(format!("/bin/sh, for tasks with `run`: {error}")),
     }
 }
@@ -112,7 +129,10 @@ fn writable(what: &str, folder: &Path) -> Finding {
         .and_then(|bytes| fs::remove_file(&probe).map(|()| bytes));
     match written {
         Ok(bytes) if bytes == b"formic" => Finding::Good(format!("{what} in {}", folder.display())),
-        Ok(_) => Finding::Missing(format!("{what} in {}: does not keep what is written", folder.display())),
+        Ok(_) => Finding::Missing(format!(
+            "{what} in {}: does not keep what is written",
+            folder.display()
+        )),
         Err(error) => Finding::Missing(format!("{what} in {}: {error}", folder.display())),
     }
 }

@@ -19,6 +19,8 @@ pub enum Exit {
     Timeout,
     /// 7: the certificate does not verify.
     BadCertificate,
+    /// 127: an agent's program did not start (the hidden `__exec` only, as shells do).
+    NotStarted,
     /// 130: interrupted.
     Interrupted,
 }
@@ -34,6 +36,7 @@ impl Exit {
             Self::NoQuorum => 4,
             Self::Timeout => 5,
             Self::BadCertificate => 7,
+            Self::NotStarted => 127,
             Self::Interrupted => 130,
         }
     }
@@ -47,6 +50,7 @@ impl Exit {
             Self::NoQuorum => "no-quorum",
             Self::Timeout => "timeout",
             Self::BadCertificate => "bad-certificate",
+            Self::NotStarted => "not-started",
             Self::Interrupted => "interrupted",
         }
     }

@@ -11,12 +11,15 @@ const RUNS_KEPT: usize = 20;
 
 /// The name of the event log in a run's folder.
 pub(crate) const EVENTS: &str = "events.jsonl";
+/// The name of the file with the job's id in a run's folder.
+const JOB: &str = "job";
 /// The name of the certificate in a run's folder.
 pub(crate) const CERTIFICATE: &str = "certificate.json";
 
 /// `$XDG_STATE_HOME/formic`, else `~/.local/state/formic`, else a folder of this user among temporary files.
 pub(crate) fn home() -> PathBuf {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute =
+        |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     match state {
         Some(state) => state.join("formic"),
@@ -28,28 +31,35 @@ fn temporary() -> PathBuf {
     env::temp_dir().join(format!("formic-{}", rustix::process::getuid().as_raw()))
 }
 
-/// A new folder for a run that has no job yet; beneath [`home`], or among temporary files where that is impossible.
+/// A new folder for a run; beneath [`home`], or among temporary files where that is impossible. The oldest folders,
+/// with the files that their tasks left in them, are forgotten.
+///
+/// # Errors
+/// Neither can be written.
 pub(crate) fn new_run() -> std::io::Result<PathBuf> {
-    let name = format!("starting-{}", std::process::id());
+    let seconds =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let name = format!("{seconds}-{}", std::process::id());
     let made = |root: PathBuf| {
-        let folder = root.join("runs").join(&name);
-        drop(fs::remove_dir_all(&folder));
+        let runs = root.join("runs");
+        for (_, old) in newest_first(&runs).into_iter().skip(RUNS_KEPT - 1) {
+            drop(fs::remove_dir_all(old));
+        }
+        let folder = runs.join(&name);
         fs::create_dir_all(&folder).map(|()| folder)
     };
     made(home()).or_else(|_| made(temporary()))
 }
 
-/// Gives the folder of a run the name of its job, and forgets the oldest runs. The folder's path from then on.
-pub(crate) fn name_run(folder: PathBuf, job: &str) -> PathBuf {
-    let Some(runs) = folder.parent().map(Path::to_owned) else { return folder };
-    let named = runs.join(job);
-    // Of a job that was resumed there is one already: the later story replaces it.
-    drop(fs::remove_dir_all(&named));
-    let folder = if fs::rename(&folder, &named).is_ok() { named } else { folder };
-    for (_, old) in newest_first(&runs).into_iter().skip(RUNS_KEPT) {
-        drop(fs::remove_dir_all(old));
-    }
-    folder
+/// Notes which job the run of this folder is about.
+pub(crate) fn name_job(folder: &Path, job: &str) {
+    // Without it `formic why JOB` needs --events.
+    drop(fs::write(folder.join(JOB), job));
+}
+
+/// The job that the run of this folder is about.
+pub(crate) fn job_of(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join(JOB)).ok()
 }
 
 /// Folders of runs, the latest first.
@@ -68,8 +78,7 @@ fn newest_first(runs: &Path) -> Vec<(SystemTime, PathBuf)> {
         let changed = fs::metadata(folder.join(EVENTS)).and_then(|log| log.modified()).ok()?;
         Some((changed, folder))
     };
-    let mut dated: Vec<_> =
-        entries.filter_map(|entry| dated(entry.ok()?.path())).collect();
+    let mut dated: Vec<_> = entries.filter_map(|entry| dated(entry.ok()?.path())).collect();
     dated.sort();
     dated.reverse();
     dated

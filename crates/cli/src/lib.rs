@@ -2,26 +2,39 @@
 
 mod args;
 mod certificate;
+mod conclude;
 mod doctor;
 mod events;
+mod example;
 mod exit;
+mod fleet;
 mod folder;
+mod host;
+mod interrupt;
 mod later;
+mod link;
 mod nearest;
 mod output;
+mod peer;
 mod plan;
 mod programs;
 mod report;
+mod run;
 mod span;
+mod status;
+mod submit;
 mod verify;
 mod why;
 
-use std::process::ExitCode;
+use core::time::Duration;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
-pub use certificate::{Unverified, read as read_certificate, verify as verify_certificate, write as write_certificate};
+pub use certificate::{
+    Unverified, read as read_certificate, verify as verify_certificate, write as write_certificate,
+};
 pub use exit::{Exit, Stop};
 pub use plan::{CheckedPlan, Problem, Source, Unplaced};
 
@@ -54,27 +67,69 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
     later::command(&cli.command)?;
+    log_to_stderr(cli.verbose);
     match &cli.command {
-        Command::Run(args) => {
-            later::run(args)?;
-            let given = args.input.iter().cloned().collect();
-            let plan = CheckedPlan::load(&args.plan, &given)?;
-            plan.placed()?;
-            programs::require(&plan.agents)?;
-            Ok(Exit::Ok)
-        }
+        Command::Run(args) => on_runtime(run::run(args)),
+        Command::Peer(args) => on_runtime(peer::run(args)),
+        Command::Submit(args) => on_runtime(submit::run(args)),
+        Command::Status(args) => on_runtime(status::run(args)),
+        Command::Example { example } => on_runtime(example::run(example)),
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "formic", &mut script);
-            output::data(&String::from_utf8_lossy(&script));
-            Ok(Exit::Ok)
-        }
+        Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
-        _ => Err(Stop::usage("not yet")),
+        Command::Exec { words } => {
+            let error = formic_agents::shim::exec(words.iter().cloned());
+            Err(Stop::new(Exit::NotStarted, format!("cannot start: {error}")))
+        }
+        // Refused above.
+        Command::Sim(_)
+        | Command::Ca(_)
+        | Command::Mesh(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Session(_)
+        | Command::Artifact(_) => Ok(Exit::Usage),
     }
+}
+
+fn on_runtime(work: impl Future<Output = Result<Exit, Stop>>) -> Result<Exit, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::usage(format!("the runtime did not start: {error}")))?;
+    let ended = runtime.block_on(work);
+    // A read of stdin cannot be interrupted: it must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended
+}
+
+/// Logs of the libraries: warnings, more with `-v`, as RUST_LOG says if it is set.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain)
+        .finish();
+    // Set once: this is the only place.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "formic", &mut script);
+    output::data(&String::from_utf8_lossy(&script));
+    Ok(Exit::Ok)
 }
 
 fn man() -> Result<Exit, Stop> {

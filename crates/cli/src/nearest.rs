@@ -55,7 +55,10 @@ mod tests {
         assert_eq!(nearest("NEEDS", known), Some("needs"));
         assert_eq!(nearest("palyoad", known), Some("payload"));
         assert_eq!(nearest("colour", known), None);
-        assert_eq!(suggestion("colour", known).as_deref(), Some("known here: needs, requires, payload, env"));
+        assert_eq!(
+            suggestion("colour", known).as_deref(),
+            Some("known here: needs, requires, payload, env")
+        );
         assert_eq!(suggestion("x", []), None);
     }
 }

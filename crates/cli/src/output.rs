@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 /// Prints data. A reader that went away wants no more of it: that is no error.
 pub(crate) fn data(text: &str) {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
-    });
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     drop(written.and_then(|()| out.flush()));
 }
 

@@ -57,7 +57,8 @@ mod tests {
         assert_eq!(parse_span("300ms"), Ok(Duration::from_millis(300)));
         assert_eq!(parse_span("1h30m"), Ok(Duration::from_secs(5_400)));
         assert_eq!(parse_span("0s"), Ok(Duration::ZERO));
-        for bad in ["", "3", "ms", "1.5s", "-1s", "2 s", "1d", "99999999999999999999s", "9999999999h"]
+        for bad in
+            ["", "3", "ms", "1.5s", "-1s", "2 s", "1d", "99999999999999999999s", "9999999999h"]
         {
             assert!(parse_span(bad).is_err(), "{bad:?}");
         }

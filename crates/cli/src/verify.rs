@@ -10,19 +10,21 @@ use crate::{
     certificate::{self, Unverified},
     exit::{Exit, Stop},
     output,
+    plan::CheckedPlan,
     report::thousands,
 };
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Stop> {
     let path = &args.certificate;
     let bytes = std::fs::read(path).map_err(|error| Stop::file("read", path, &error))?;
+    let given = args.input.iter().cloned().collect();
     let plan = match &args.plan {
-        Some(path) => Some(std::fs::read(path).map_err(|error| Stop::file("read", path, &error))?),
+        Some(path) => Some(CheckedPlan::load(path, &given)?.digest),
         None => None,
     };
     let verified = certificate::read(&bytes).and_then(|certificate| {
         certificate::verify(&certificate, &args.peer)?;
-        is_about(&certificate, plan.as_deref())?;
+        is_about(&certificate, plan)?;
         Ok(certificate)
     });
     match verified {
@@ -37,9 +39,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Stop> {
     }
 }
 
-fn is_about(certificate: &Certificate, plan: Option<&[u8]>) -> Result<(), Unverified> {
+fn is_about(certificate: &Certificate, plan: Option<Digest>) -> Result<(), Unverified> {
     let found = certificate.statement.plan;
-    match plan.map(|plan| Digest::of(&[plan])) {
+    match plan {
         Some(expected) if expected != found => Err(Unverified::OtherPlan { found, expected }),
         _ => Ok(()),
     }

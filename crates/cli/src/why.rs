@@ -23,7 +23,7 @@ pub(crate) fn run(args: &WhyArgs) -> Result<Exit, Stop> {
         Some(path) => path.clone(),
         None => log_of(what)?,
     };
-    let log = events::read_file(&path).map_err(|error| Stop::file("read", &path, &error))?;
+    let mut log = events::read_file(&path).map_err(|error| Stop::file("read", &path, &error))?;
     if log.lines.is_empty() {
         return Err(Stop::usage(format!("{} has no events", path.display())));
     }
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &WhyArgs) -> Result<Exit, Stop> {
         let count = log.unreadable;
         output::note(&format!("{count} lines of {} are no events: left out", path.display()));
     }
+    log.lines = events::last_run(log.lines);
     let text = tell(&Story::of(&log.lines), what, &path)?;
     output::data(&text);
     Ok(Exit::Ok)
@@ -61,13 +62,13 @@ fn tell(story: &Story<'_>, what: Option<&str>, path: &Path) -> Result<String, St
 fn log_of(what: Option<&str>) -> Result<PathBuf, Stop> {
     let runs = folder::runs();
     let of_job = what.and_then(|what| {
-        let name = |folder: &&PathBuf| {
-            folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(what))
-        };
-        runs.iter().find(name)
+        let about = |run: &&PathBuf| folder::job_of(run).is_some_and(|job| job.starts_with(what));
+        runs.iter().find(about)
     });
     match of_job.or(runs.first()) {
         Some(folder) => Ok(folder.join(folder::EVENTS)),
-        None => Err(Stop::usage("there is no run to tell about: run a plan first, or give --events FILE")),
+        None => Err(Stop::usage(
+            "there is no run to tell about: run a plan first, or give --events FILE",
+        )),
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn choose(
     }
     match capable.first() {
         Some(agent) => problems.extend(form(task, agent).err()),
-        None => unplaced.push(Unplaced { task: task.name.to_owned(), problem: missing(task, agents) }),
+        None => {
+            unplaced.push(Unplaced { task: task.name.to_owned(), problem: missing(task, agents) })
+        }
     }
     None
 }
@@ -54,7 +56,8 @@ fn named<'a>(
         return None;
     };
     if let Some(missing) = task.requires.iter().find(|it| !agent.capabilities.contains(it)) {
-        let message = format!("agent `{name}` has no capability `{missing}`, which the task requires");
+        let message =
+            format!("agent `{name}` has no capability `{missing}`, which the task requires");
         problems.push(Problem::new(&node.place, message));
     }
     problems.extend(form(task, agent).err());
@@ -89,7 +92,9 @@ fn missing(task: &Task<'_>, agents: &[AgentSpec]) -> Problem {
     let known = || agents.iter().flat_map(|agent| &agent.capabilities).map(Capability::as_str);
     let stranger = task.requires_nodes.iter().find(|(text, _)| !known().any(|it| it == *text));
     if let Some((text, node)) = stranger {
-        let message = format!("no capable peer: no agent has the capability `{text}`, which task `{name}` requires");
+        let message = format!(
+            "no capable peer: no agent has the capability `{text}`, which task `{name}` requires"
+        );
         let mut known: Vec<&str> = known().collect();
         known.sort_unstable();
         known.dedup();
@@ -98,7 +103,10 @@ fn missing(task: &Task<'_>, agents: &[AgentSpec]) -> Problem {
     match task.requires_nodes.first() {
         Some((_, node)) => {
             let all: Vec<&str> = task.requires.iter().map(Capability::as_str).collect();
-            let message = format!("no capable peer: no single agent has all that task `{name}` requires: {}", all.join(", "));
+            let message = format!(
+                "no capable peer: no single agent has all that task `{name}` requires: {}",
+                all.join(", ")
+            );
             Problem::new(&node.place, message)
         }
         None => {

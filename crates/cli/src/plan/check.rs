@@ -61,10 +61,8 @@ fn whole(
     references(&tasks, problems);
     cycles(&tasks, problems);
     let mut unplaced = Vec::new();
-    let planned = tasks
-        .into_iter()
-        .map(|task| task.planned(&agents, &mut unplaced, problems))
-        .collect();
+    let planned =
+        tasks.into_iter().map(|task| task.planned(&agents, &mut unplaced, problems)).collect();
     let inputs = inputs.into_iter().map(|(name, value)| (name, value.unwrap_or_default()));
     Some(Parts { plan: Plan { tasks: planned }, inputs: inputs.collect(), agents, unplaced })
 }
@@ -72,7 +70,11 @@ fn whole(
 fn version(fields: &mut Fields<'_, '_>) {
     let Some(entry) = fields.need("version") else { return };
     if entry.value.json() != Value::from(1) {
-        fields.problems.push(expected(&entry.value, "`version`", "1, the plan format of this version"));
+        fields.problems.push(expected(
+            &entry.value,
+            "`version`",
+            "1, the plan format of this version",
+        ));
     }
 }
 
@@ -91,8 +93,7 @@ fn inputs(
     }
     for name in given.keys().filter(|name| !inputs.contains_key(*name)) {
         let known = inputs.keys().map(String::as_str);
-        let help = suggestion(name, known)
-            .unwrap_or_else(|| "the plan has no `inputs`".to_owned());
+        let help = suggestion(name, known).unwrap_or_else(|| "the plan has no `inputs`".to_owned());
         let place = fields.get("inputs").map_or(0..0, |entry| entry.key_place.clone());
         let message = format!("--input {name}=...: the plan has no input `{name}`");
         fields.problems.push(Problem::new(&place, message).help(help));
@@ -148,7 +149,8 @@ fn agent(entry: &Entry, problems: &mut Vec<Problem>) -> Option<AgentSpec> {
     let capabilities = capabilities(&mut fields, "capabilities");
     let slots = fields.count("slots", 1, 1_024).unwrap_or(1);
     if adapter == Some(Adapter::Jsonl) && fields.get("command").is_none() {
-        let message = format!("agent `{}` has no `command`: which program speaks JSON lines?", entry.key);
+        let message =
+            format!("agent `{}` has no `command`: which program speaks JSON lines?", entry.key);
         fields.problems.push(Problem::new(&entry.key_place, message));
     }
     if command.first().is_some_and(|word| word.trim().is_empty()) {
@@ -231,7 +233,8 @@ fn cycles(tasks: &[Task<'_>], problems: &mut Vec<Problem>) {
     let names: Vec<&str> = path.iter().map(|task| tasks[*task].name).collect();
     let first = &tasks[path[0]];
     let next = path.get(1).map(|task| tasks[*task].name);
-    let place = first.needs.iter().find(|(need, _)| Some(*need) == next).map(|(_, node)| &node.place);
+    let place =
+        first.needs.iter().find(|(need, _)| Some(*need) == next).map(|(_, node)| &node.place);
     let message = format!("a cycle: {}", names.join(" -> "));
     let help = "each task waits for the next one: none can ever start".to_owned();
     problems.push(Problem::new(place.unwrap_or(&(0..0)), message).help(help));

@@ -80,7 +80,8 @@ impl<'a, 'p> Fields<'a, 'p> {
         let Kind::List(items) = &entry.value.kind else {
             let mut problem = expected(&entry.value, &format!("`{key}`"), "a list");
             if let Kind::Scalar { text, .. } = &entry.value.kind {
-                problem = problem.help((!text.is_empty()).then(|| format!("write {key}: [{text}]")));
+                problem =
+                    problem.help((!text.is_empty()).then(|| format!("write {key}: [{text}]")));
             }
             self.problems.push(problem);
             return Vec::new();
@@ -161,8 +162,10 @@ pub(crate) fn name_is_good(name: &str) -> bool {
 pub(crate) fn check_name(entry: &Entry, what: &str, problems: &mut Vec<Problem>) -> bool {
     let good = name_is_good(&entry.key);
     if !good {
-        let message =
-            format!("`{}` is no name of {what}: expected 1 to 64 letters, digits, - or _", entry.key);
+        let message = format!(
+            "`{}` is no name of {what}: expected 1 to 64 letters, digits, - or _",
+            entry.key
+        );
         problems.push(Problem::new(&entry.key_place, message));
     }
     good

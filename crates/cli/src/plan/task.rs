@@ -19,7 +19,16 @@ const NEEDS_MAX: usize = 1_000;
 const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 const KEYS: [&str; 10] = [
-    "needs", "requires", "payload", "env", "run", "outputs", "retry", "exclusive", "budget", "agent",
+    "needs",
+    "requires",
+    "payload",
+    "env",
+    "run",
+    "outputs",
+    "retry",
+    "exclusive",
+    "budget",
+    "agent",
 ];
 
 /// What names a task may refer to.
@@ -67,7 +76,8 @@ impl<'a> Task<'a> {
         exclusive(&mut fields);
         let env = fields.named("env");
         let payload = fields.get("payload").map(|entry| &entry.value);
-        let mut filler = Filler { task: &entry.key, needs: &needs, scope, outputs: Vec::new(), problems };
+        let mut filler =
+            Filler { task: &entry.key, needs: &needs, scope, outputs: Vec::new(), problems };
         let payload = payload.map_or(Value::Null, |node| filler.json(node));
         let env = filler.env(env);
         let output_references = filler.outputs;
@@ -113,7 +123,11 @@ impl<'a> Task<'a> {
     }
 }
 
-fn needs<'a>(fields: &mut Fields<'a, '_>, task: &str, scope: &Scope<'_>) -> Vec<(&'a str, &'a Node)> {
+fn needs<'a>(
+    fields: &mut Fields<'a, '_>,
+    task: &str,
+    scope: &Scope<'_>,
+) -> Vec<(&'a str, &'a Node)> {
     let mut needs: Vec<(&str, &Node)> = Vec::new();
     for (need, node) in fields.texts("needs") {
         if !scope.names.contains(&need) {
@@ -141,8 +155,10 @@ fn run<'a>(fields: &mut Fields<'a, '_>) -> Option<(&'a str, &'a Node)> {
         fields.problems.push(Problem::new(&node.place, "`run` is empty: expected a shell command"));
     }
     if text.contains("${{") {
-        let message = "`${{ }}` in `run` is refused: a value could end the quotes around it and run as code";
-        let help = "pass it by the environment: env: {NAME: \"${{ ... }}\"}, and use \"$NAME\" in `run`";
+        let message =
+            "`${{ }}` in `run` is refused: a value could end the quotes around it and run as code";
+        let help =
+            "pass it by the environment: env: {NAME: \"${{ ... }}\"}, and use \"$NAME\" in `run`";
         fields.problems.push(Problem::new(&node.place, message).help(help.to_owned()));
     }
     Some((text, node))
@@ -153,10 +169,13 @@ fn outputs(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
     let entries = fields.named("outputs");
     for entry in entries {
         check_name(entry, "an output", fields.problems);
-        let Some(path) = super::fields::text(&entry.value, &entry.key, fields.problems) else { continue };
+        let Some(path) = super::fields::text(&entry.value, &entry.key, fields.problems) else {
+            continue;
+        };
         let bad = path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | ".."));
         if bad {
-            let message = format!("`{path}` is no output: expected a path beneath the task's output folder");
+            let message =
+                format!("`{path}` is no output: expected a path beneath the task's output folder");
             fields.problems.push(Problem::new(&entry.value.place, message));
         }
         outputs.insert(entry.key.clone(), path.to_owned());
@@ -167,7 +186,9 @@ fn outputs(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
 fn retries(fields: &mut Fields<'_, '_>) -> u32 {
     let Some(entry) = fields.get("retry") else { return 0 };
     let known = ["max", "on"];
-    let Some(mut retry) = Fields::of(&entry.value, "`retry`", &known, fields.problems) else { return 0 };
+    let Some(mut retry) = Fields::of(&entry.value, "`retry`", &known, fields.problems) else {
+        return 0;
+    };
     retry.need("max");
     let max = retry.count("max", 0, 100).unwrap_or(0);
     if retry.get("on").is_none() {
@@ -234,7 +255,9 @@ struct Filler<'a, 'p> {
 impl Filler<'_, '_> {
     fn json(&mut self, node: &Node) -> Value {
         match (&node.kind, node.json()) {
-            (Kind::List(items), _) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
+            (Kind::List(items), _) => {
+                Value::Array(items.iter().map(|item| self.json(item)).collect())
+            }
             (Kind::Map(entries), _) => {
                 let pairs = entries.iter().map(|it| (it.key.clone(), self.json(&it.value)));
                 Value::Object(pairs.collect())
@@ -261,7 +284,8 @@ impl Filler<'_, '_> {
             && !name.contains('-')
             && !name.starts_with(|first: char| first.is_ascii_digit());
         if !good {
-            let message = format!("`{name}` is no name of a variable: expected letters, digits and _");
+            let message =
+                format!("`{name}` is no name of a variable: expected letters, digits and _");
             self.problems.push(Problem::new(&entry.key_place, message));
         } else if name.starts_with("FORMIC_") {
             let message = format!("`{name}`: names that start with FORMIC_ are formic's own");

@@ -89,7 +89,10 @@ tasks:
 fn a_plan_of_shell_commands_needs_no_agents() {
     let checked = plan("version: 1\ntasks:\n  hello: {run: echo hello}\n").unwrap();
     assert!(checked.placed().is_ok());
-    assert_eq!(checked.plan.tasks[0].agent.as_ref().map(|agent| agent.adapter), Some(Adapter::Command));
+    assert_eq!(
+        checked.plan.tasks[0].agent.as_ref().map(|agent| agent.adapter),
+        Some(Adapter::Command)
+    );
 }
 
 #[test]

@@ -57,7 +57,9 @@ impl<'a> Figures<'a> {
     /// Times, lives and keys of bodies of this job that started, the root's left out.
     fn started(&self) -> impl Iterator<Item = (u64, &'a str, u16)> {
         self.lines.iter().filter_map(|line| match &line.event {
-            LogEvent::TaskStarted { job, key, attempt } if job == self.job && !self.is_root(key) => {
+            LogEvent::TaskStarted { job, key, attempt }
+                if job == self.job && !self.is_root(key) =>
+            {
                 Some((line.at_us, key.as_str(), *attempt))
             }
             _ => None,
@@ -134,7 +136,8 @@ impl<'a> Figures<'a> {
             *by_capability.entry(capability.clone()).or_default() += 1;
         }
         let left = self.left();
-        let alive = lives.keys().filter(|life| !self.kills.contains_key(*life) && !left.contains(*life));
+        let alive =
+            lives.keys().filter(|life| !self.kills.contains_key(*life) && !left.contains(*life));
         Peers {
             started: Some(lives.len() as u64),
             killed: Some(self.kills.len() as u64),
@@ -166,14 +169,18 @@ impl<'a> Figures<'a> {
 
     fn times(&self, winning: &Winning<'_>) -> Times {
         let job = self.job;
-        let counts = |life: &str, key: &str| winning.tasks.get(key).is_some_and(|(by, _)| *by == life);
-        let last_body = self.finished().filter(|(_, life, key)| counts(life, key)).map(|(at, ..)| at);
+        let counts =
+            |life: &str, key: &str| winning.tasks.get(key).is_some_and(|(by, _)| *by == life);
+        let last_body =
+            self.finished().filter(|(_, life, key)| counts(life, key)).map(|(at, ..)| at);
         Times {
             spawn: self.spawn(),
             first_task: self.started().map(|(at, ..)| ms(at)).min(),
             last_body: last_body.map(ms).max(),
-            complete: self.first(|it| matches!(it, LogEvent::JobComplete { job: of, .. } if of == job)),
-            quiescent: self.first(|it| matches!(it, LogEvent::JobVerdict { job: of, .. } if of == job)),
+            complete: self
+                .first(|it| matches!(it, LogEvent::JobComplete { job: of, .. } if of == job)),
+            quiescent: self
+                .first(|it| matches!(it, LogEvent::JobVerdict { job: of, .. } if of == job)),
             everyone_knows: self.everyone_knows(),
             detect_max: self.detect_max(),
             respawn_max: self.respawn_max(),
@@ -183,9 +190,7 @@ impl<'a> Figures<'a> {
 
     /// When the last peer became a member, of those that were there before the job.
     fn spawn(&self) -> Option<u64> {
-        let accepted = |line: &&LogLine| {
-            !matches!(&line.event, LogEvent::JobAccepted { job, .. } if job == self.job)
-        };
+        let accepted = |line: &&LogLine| !matches!(&line.event, LogEvent::JobAccepted { job, .. } if job == self.job);
         let mut joined = BTreeMap::new();
         for line in self.lines.iter().take_while(accepted) {
             if matches!(line.event, LogEvent::PeerJoined { .. }) {

@@ -121,7 +121,8 @@ fn times(out: &mut String, ms: &Times) {
     if !steps.is_empty() {
         row(out, "times", &steps.join(", "));
     }
-    let noticed = ms.detect_max.map(|max| format!("a kill was known everywhere in {}", show_ms(max)));
+    let noticed =
+        ms.detect_max.map(|max| format!("a kill was known everywhere in {}", show_ms(max)));
     let again = ms.respawn_max.map(|max| format!("its work ran again after {}", show_ms(max)));
     let both: Vec<String> = noticed.into_iter().chain(again).collect();
     if !both.is_empty() {

@@ -60,7 +60,10 @@ fn tasks_are_those_of_the_execution_that_counts() {
     // `gone` was spawned by the attempt that died with its peer: nobody owes it.
     assert_eq!((tasks.total, tasks.ok, tasks.failed), (Some(3), Some(2), Some(1)));
     assert_eq!((tasks.executions, tasks.respawned), (Some(4), Some(1)));
-    assert_eq!((tasks.duplicates, tasks.lost, tasks.divergent_results), (Some(0), Some(0), Some(0)));
+    assert_eq!(
+        (tasks.duplicates, tasks.lost, tasks.divergent_results),
+        (Some(0), Some(0), Some(0))
+    );
 }
 
 #[test]
@@ -106,7 +109,10 @@ fn peers_and_messages_are_counted() {
     assert_eq!(peers.by_capability, [("fs".to_owned(), 1), ("hash".to_owned(), 2)].into());
     let sent = report.messages;
     assert_eq!((sent.work, sent.control, sent.probes), (Some(6), Some(7), Some(8)));
-    assert_eq!((report.transport.as_str(), report.seed, report.durable), ("quic", Some(7), Some(false)));
+    assert_eq!(
+        (report.transport.as_str(), report.seed, report.durable),
+        ("quic", Some(7), Some(false))
+    );
 }
 
 #[test]

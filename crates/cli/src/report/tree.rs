@@ -65,7 +65,8 @@ impl<'a> Tree<'a> {
     pub(crate) fn winning(&self) -> Winning<'a> {
         let mut winning = Winning::default();
         let Some(root) = self.root() else { return winning };
-        let mut open: Vec<(&str, &str)> = self.root_life(root).map(|life| (root, life)).into_iter().collect();
+        let mut open: Vec<(&str, &str)> =
+            self.root_life(root).map(|life| (root, life)).into_iter().collect();
         while let Some((owner, life)) = open.pop() {
             let children = self.spawned.get(owner).into_iter().flatten();
             for (key, _) in children.filter(|(_, at)| *at == life) {

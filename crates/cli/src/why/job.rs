@@ -1,10 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
 use core::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formic::{LogEvent, LogLine};
 
 use super::story::{State, Story, stamp};
-use crate::{report::{cut, thousands}, span::show_ms};
+use crate::{
+    report::{cut, thousands},
+    span::show_ms,
+};
 
 /// Tasks that are listed one by one.
 const LISTED_MAX: usize = 10;
@@ -15,7 +18,8 @@ pub(crate) fn tell(story: &Story<'_>) -> String {
         Some(job) => format!("job {job}\n"),
         None => "no job was accepted\n".to_owned(),
     };
-    let mut chapters = Chapters { story, respawns: respawns(story.lines), notices: BTreeMap::new() };
+    let mut chapters =
+        Chapters { story, respawns: respawns(story.lines), notices: BTreeMap::new() };
     for line in story.lines {
         if let Some(text) = chapters.tell(line) {
             out.push_str(&stamp(line.at_us, &text));
@@ -54,7 +58,11 @@ impl<'a> Chapters<'a> {
                 format!("{plan}: {peers} peers over {transport}, {state}, seed {seed}")
             }
             LogEvent::PeerStarted { capabilities, slots, .. } => {
-                let can = if capabilities.is_empty() { "anything".to_owned() } else { capabilities.join(", ") };
+                let can = if capabilities.is_empty() {
+                    "anything".to_owned()
+                } else {
+                    capabilities.join(", ")
+                };
                 format!("{at} started: {can}; {slots} at once")
             }
             LogEvent::PeerRefused { reason } => format!("{at} was refused by the mesh: {reason}"),
@@ -65,11 +73,17 @@ impl<'a> Chapters<'a> {
                 let home: Vec<String> = home.iter().map(|life| peer(life)).collect();
                 format!("the job was accepted; home: {}", home.join(", "))
             }
-            LogEvent::JobResumed { .. } => format!("{at} found the job in its state and goes on with it"),
+            LogEvent::JobResumed { .. } => {
+                format!("{at} found the job in its state and goes on with it")
+            }
             LogEvent::HomeTookOver { rank, .. } => format!("{at}, home peer {rank}, took over"),
             LogEvent::TaskRespawned { from, .. } => {
                 let count = self.respawns.remove(&(line.peer.as_str(), from.as_str()))?;
-                let tasks = if count == 1 { "1 task".to_owned() } else { format!("{} tasks", thousands(count)) };
+                let tasks = if count == 1 {
+                    "1 task".to_owned()
+                } else {
+                    format!("{} tasks", thousands(count))
+                };
                 format!("{at} had {tasks} at {}: they are executed again", peer(from))
             }
             LogEvent::TaskUnplaceable { key, missing, .. } => {
@@ -77,18 +91,27 @@ impl<'a> Chapters<'a> {
                 format!("`{name}` waits: no single live peer has {}", missing.join(", "))
             }
             LogEvent::TaskDivergent { key, .. } => {
-                format!("`{}` gave a second, different result, which was not used", self.story.name(key))
+                format!(
+                    "`{}` gave a second, different result, which was not used",
+                    self.story.name(key)
+                )
             }
             LogEvent::JobComplete { outcome, .. } => format!("{at} decided the result: {outcome}"),
             LogEvent::JobVerdict { tasks, excluded, .. } => {
                 self.notices.insert("verdict", 1).is_none().then(|| {
-                    let without = if excluded.is_empty() { String::new() } else { format!(", without {}", excluded.join(", ")) };
+                    let without = if excluded.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", without {}", excluded.join(", "))
+                    };
                     format!("sealed and proved: {} tasks{without}", thousands(*tasks))
                 })?
             }
             LogEvent::JobAnomaly { what, .. } => format!("ANOMALY at {at}: {what}"),
             LogEvent::Misbehaved { who, what } => format!("{at} refused what {who} sent: {what}"),
-            LogEvent::RunFinished { verdict, exit } => format!("the command ended: {verdict} (exit {exit})"),
+            LogEvent::RunFinished { verdict, exit } => {
+                format!("the command ended: {verdict} (exit {exit})")
+            }
             _ => return None,
         })
     }
@@ -101,13 +124,22 @@ impl<'a> Chapters<'a> {
             return None;
         }
         let of_life = |other: &&LogLine| matches!(&other.event, LogEvent::PeerDown { who: other, .. } if other == who);
-        let all: BTreeMap<&str, u64> = self.story.lines.iter().filter(of_life).map(|it| (it.peer.as_str(), it.at_us)).collect();
+        let all: BTreeMap<&str, u64> = self
+            .story
+            .lines
+            .iter()
+            .filter(of_life)
+            .map(|it| (it.peer.as_str(), it.at_us))
+            .collect();
         let last = all.values().max().copied().unwrap_or(line.at_us);
         let (who, at) = (self.story.peer(who), self.story.peer(&line.peer));
         let spread = show_ms((last - line.at_us) / 1_000);
         Some(match reason {
             "left" => format!("{who} said goodbye; {} peers know", all.len()),
-            _ => format!("{at} noticed that {who} is gone ({reason}); {} peers knew within {spread}", all.len()),
+            _ => format!(
+                "{at} noticed that {who} is gone ({reason}); {} peers knew within {spread}",
+                all.len()
+            ),
         })
     }
 }
@@ -119,7 +151,11 @@ fn failures(story: &Story<'_>) -> String {
         let LogEvent::TaskFinished { key, outcome, detail, .. } = &line.event else { continue };
         if outcome != "ok" && seen.insert(key) {
             let path = story.path(key);
-            lines.push(format!("  {path}: {outcome} at {}: {}\n", story.peer(&line.peer), cut(detail)));
+            lines.push(format!(
+                "  {path}: {outcome} at {}: {}\n",
+                story.peer(&line.peer),
+                cut(detail)
+            ));
         }
     }
     listed("did not end well", &lines)
@@ -132,7 +168,8 @@ fn open(story: &Story<'_>) -> String {
         return String::new();
     }
     let is_open = |key: &&str| !matches!(story.states.get(*key), Some(State::Done { .. }));
-    let waiting: BTreeSet<&str> = story.owners.iter().filter(|(key, _)| is_open(key)).map(|(_, owner)| *owner).collect();
+    let waiting: BTreeSet<&str> =
+        story.owners.iter().filter(|(key, _)| is_open(key)).map(|(_, owner)| *owner).collect();
     let last_us = story.lines.last().map_or(0, |line| line.at_us);
     let mut lines = Vec::new();
     for (key, state) in &story.states {
@@ -147,7 +184,11 @@ fn open(story: &Story<'_>) -> String {
                 format!("no live peer has {}", missing.join(", "))
             }
             State::Running { at, since_us } => {
-                format!("running at {} for {}", story.peer(at), show_ms((last_us - since_us) / 1_000))
+                format!(
+                    "running at {} for {}",
+                    story.peer(at),
+                    show_ms((last_us - since_us) / 1_000)
+                )
             }
             State::Finished { at } => {
                 format!("ended at {}, its result had not arrived", story.peer(at))

@@ -20,12 +20,24 @@ pub(crate) struct Story<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State<'a> {
     Spawned,
-    Placed { who: &'a str },
-    Unplaceable { missing: &'a [String] },
-    Running { at: &'a str, since_us: u64 },
+    Placed {
+        who: &'a str,
+    },
+    Unplaceable {
+        missing: &'a [String],
+    },
+    Running {
+        at: &'a str,
+        since_us: u64,
+    },
     /// Its body ended, but its result did not reach who waits for it.
-    Finished { at: &'a str },
-    Done { by: &'a str, outcome: &'a str },
+    Finished {
+        at: &'a str,
+    },
+    Done {
+        by: &'a str,
+        outcome: &'a str,
+    },
 }
 
 impl<'a> Story<'a> {
@@ -99,14 +111,17 @@ impl<'a> Story<'a> {
     /// Tasks whose id begins with `what`, or whose name is `what`.
     pub(crate) fn find(&self, what: &str) -> Vec<&'a str> {
         let known = self.states.keys().copied();
-        known.filter(|key| self.name(key) == what || (what.len() >= 4 && key.starts_with(what))).collect()
+        known
+            .filter(|key| self.name(key) == what || (what.len() >= 4 && key.starts_with(what)))
+            .collect()
     }
 
     /// `outermost > ... > task`, without the plan itself.
     pub(crate) fn path(&self, key: &'a str) -> String {
         let mut path = vec![self.name(key)];
         let mut at = key;
-        while let Some(owner) = self.owners.get(at).filter(|owner| self.owners.contains_key(*owner)) {
+        while let Some(owner) = self.owners.get(at).filter(|owner| self.owners.contains_key(*owner))
+        {
             path.push(self.name(owner));
             at = owner;
         }

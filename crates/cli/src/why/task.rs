@@ -44,13 +44,18 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         LogEvent::TaskUnplaceable { key, missing, .. } => {
             (key, format!("it waits: no single live peer has {}", missing.join(", ")))
         }
-        LogEvent::TaskStarted { key, attempt, .. } => (key, format!("attempt {attempt} started at {at}")),
+        LogEvent::TaskStarted { key, attempt, .. } => {
+            (key, format!("attempt {attempt} started at {at}"))
+        }
         LogEvent::TaskProgress { key, per_mille, note, .. } => {
             (key, format!("{}.{} % {}", per_mille / 10, per_mille % 10, cut(note)))
         }
-        LogEvent::TaskLog { key, level, message, .. } => (key, format!("{level}: {}", cut(message))),
+        LogEvent::TaskLog { key, level, message, .. } => {
+            (key, format!("{level}: {}", cut(message)))
+        }
         LogEvent::TaskFinished { key, outcome, detail, .. } => {
-            let detail = if detail.is_empty() { String::new() } else { format!(": {}", cut(detail)) };
+            let detail =
+                if detail.is_empty() { String::new() } else { format!(": {}", cut(detail)) };
             (key, format!("its body ended at {at}: {outcome}{detail}"))
         }
         LogEvent::TaskDone { key, owner, by, outcome, .. } => {
@@ -60,7 +65,9 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         LogEvent::TaskRespawned { key, attempt, from, .. } => {
             (key, format!("{at} gave it up at {}, which is gone: attempt {attempt}", peer(from)))
         }
-        LogEvent::TaskDropped { key, .. } => (key, format!("dropped at {at}: nobody waits for it there")),
+        LogEvent::TaskDropped { key, .. } => {
+            (key, format!("dropped at {at}: nobody waits for it there"))
+        }
         LogEvent::TaskDivergent { key, .. } => {
             (key, format!("{at} saw a second, different result and did not use it"))
         }

@@ -22,7 +22,10 @@ const LOG: &str = r#"
 "#;
 
 fn lines() -> Vec<LogLine> {
-    LOG.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
+    LOG.lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]

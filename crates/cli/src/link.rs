@@ -1,0 +1,112 @@
+//! Opening transports, for peers and for clients.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use formic::{Client, Identity};
+use formic_core::transport::{Address, Transport};
+use formic_memory::Hub;
+use formic_node::Message;
+use formic_quic::{Config, Quic};
+
+use crate::exit::{Exit, Stop};
+
+/// A transport of this mesh's messages.
+pub(crate) type Link = Arc<dyn Transport<Message>>;
+
+/// QUIC on a loopback address.
+///
+/// # Errors
+/// Exit 2: no loopback address, or the port is taken.
+pub(crate) async fn quic(listen: SocketAddr, identity: &Identity) -> Result<Link, Stop> {
+    let config = Config::new(listen, identity.life(), identity.secret().clone());
+    let bound = Quic::bind(config).await;
+    let link: Link =
+        bound.map_err(|error| Stop::usage(format!("--listen {listen}: {}", chain(&error))))?;
+    Ok(link)
+}
+
+/// An end of a hub in this process.
+///
+/// # Errors
+/// The name is taken, which is a bug of this program.
+pub(crate) fn memory(hub: &Hub<Message>, identity: &Identity, name: &str) -> Result<Link, Stop> {
+    let link: Link = hub.join(identity.life(), name).map_err(Stop::usage)?;
+    Ok(link)
+}
+
+/// A client of the mesh that answers at `addresses`, over QUIC.
+///
+/// # Errors
+/// No socket, no randomness.
+pub(crate) async fn client(addresses: Vec<Address>) -> Result<Client, Stop> {
+    let identity = identity()?;
+    let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity).await?;
+    Ok(Client::new(link, addresses))
+}
+
+/// An identity that is kept nowhere.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub(crate) fn identity() -> Result<Identity, Stop> {
+    Identity::fresh().map_err(Stop::usage)
+}
+
+/// `HOST:PORT` or `quic:HOST:PORT`, for `--join`.
+///
+/// # Errors
+/// Exit 2.
+pub(crate) fn addresses(texts: &[String]) -> Result<Vec<Address>, Stop> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+fn address(text: &str) -> Result<Address, Stop> {
+    let rest = text.strip_prefix("quic:").unwrap_or(text);
+    match rest.parse::<SocketAddr>() {
+        Ok(socket) if socket.port() != 0 => Ok(Address::new("quic", &socket.to_string())),
+        _ => Err(Stop::usage(format!(
+            "--join {text}: no address of a peer: expected IP:PORT, e.g. 127.0.0.1:7001"
+        ))),
+    }
+}
+
+/// A loopback address to listen on.
+///
+/// # Errors
+/// Exit 2; other hosts need membership certificates, which this version does not have.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, Stop> {
+    let rest = text.strip_prefix("quic:").unwrap_or(text);
+    let socket: SocketAddr = rest.parse().map_err(|_| {
+        Stop::usage(format!("--listen {text}: expected IP:PORT, e.g. 127.0.0.1:7001"))
+    })?;
+    if socket.ip().is_loopback() {
+        return Ok(socket);
+    }
+    Err(Stop::usage(format!(
+        "--listen {text}: other hosts could reach this address, and without membership certificates \
+         anybody could join. {}",
+        crate::plan::not_yet("Listening beyond loopback", "membership certificates")
+    )))
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn core::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// What to say when nobody answers.
+pub(crate) fn unreachable(error: &formic::ClientError) -> Stop {
+    let exit = match error {
+        formic::ClientError::Plan(_) => Exit::Usage,
+        formic::ClientError::UnknownJob { .. } => Exit::Usage,
+        _ => Exit::NoQuorum,
+    };
+    Stop::new(exit, chain(error))
+}

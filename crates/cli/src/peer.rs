@@ -1,0 +1,152 @@
+//! `formic peer`: one long-running peer of a mesh on this host.
+
+use std::num::NonZero;
+
+use formic::{Adapter, AgentSpec, EventLog, Peer};
+use tokio::io::AsyncReadExt as _;
+
+use crate::{
+    args::PeerArgs,
+    exit::{Exit, Stop},
+    folder,
+    host::{self, Spec},
+    interrupt::Interrupts,
+    later, link, output,
+};
+
+pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
+    later::peer(&args.later)?;
+    let mut interrupts = Interrupts::new()?;
+    let seeds = link::addresses(&args.join)?;
+    let listen = link::listen(&args.listen)?;
+    let log = event_log(args)?;
+    let identity = host::identify(args.state.as_deref())?;
+    let link = link::quic(listen, &identity.0).await?;
+    let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
+    let spec = spec(args, &address)?;
+    let (name, alone) = (spec.name.clone(), seeds.is_empty());
+    let peer = host::start(spec, link, identity, log, seeds).await?;
+    let shown = address.strip_prefix("quic:").unwrap_or(&address);
+    output::data(&format!("listening {shown} peer {}", peer.life().peer));
+    let _note = Note::leave(shown);
+    if !args.tied {
+        greet(&peer, &name, shown, alone);
+    }
+    live(&peer, &mut interrupts, args.tied).await
+}
+
+fn event_log(args: &PeerArgs) -> Result<EventLog, Stop> {
+    let Some(path) = &args.events else { return Ok(EventLog::none()) };
+    let epoch_us = args.epoch_us.unwrap_or_else(EventLog::epoch);
+    EventLog::file(path, epoch_us).map_err(|error| Stop::usage(format!("--events {error}")))
+}
+
+fn spec(args: &PeerArgs, address: &str) -> Result<Spec, Stop> {
+    let mut capabilities = args.capability.clone();
+    capabilities.sort();
+    capabilities.dedup();
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let slots = args.slots.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1).min(1_024));
+    let agent = match &args.agent {
+        Some(text) => Some(own_agent(text, &capabilities, slots)?),
+        None => None,
+    };
+    let port = address.rsplit(':').next().unwrap_or("0");
+    let name = args.name.clone().unwrap_or_else(|| format!("peer-{port}"));
+    let (state, work) = (args.state.clone(), args.work.clone());
+    Ok(Spec { name, capabilities, slots, state, work, agent })
+}
+
+/// `ADAPTER` or `ADAPTER:COMMAND LINE`.
+fn own_agent(
+    text: &str,
+    capabilities: &[formic::Capability],
+    slots: u32,
+) -> Result<AgentSpec, Stop> {
+    let (adapter, command) = text.split_once(':').unwrap_or((text, ""));
+    let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let adapter = match adapter {
+        "command" => Adapter::Command,
+        "jsonl" if command.is_empty() => {
+            let message =
+                format!("--agent {text}: which program? e.g. 'jsonl:formic example treehash'");
+            return Err(Stop::usage(message));
+        }
+        "jsonl" => Adapter::Jsonl,
+        "acp" | "codex-app-server" => {
+            let what = format!("--agent {adapter}");
+            return Err(Stop::usage(crate::plan::not_yet(&what, "sessions")));
+        }
+        _ => {
+            let help =
+                crate::nearest::suggestion(adapter, ["command", "jsonl"]).unwrap_or_default();
+            return Err(Stop::usage(format!("--agent {text}: unknown adapter; {help}")));
+        }
+    };
+    let capabilities = capabilities.to_vec();
+    Ok(AgentSpec { name: "own".to_owned(), adapter, command, capabilities, slots })
+}
+
+fn greet(peer: &Peer, name: &str, address: &str, alone: bool) {
+    let mesh = if alone { "founds a mesh" } else { "joins the mesh" };
+    output::note(&format!(
+        "{name} ({}) {mesh}. Others join with --join {address}; Ctrl-C leaves in good order.",
+        peer.life()
+    ));
+}
+
+/// Until it is told to leave, by a signal, by a launcher that ends, or by a client.
+async fn live(peer: &Peer, interrupts: &mut Interrupts, tied: bool) -> Result<Exit, Stop> {
+    let told_to_leave = tokio::select! {
+        () = interrupts.next() => true,
+        () = end_of_stdin(tied) => true,
+        _ = peer.stopped() => false,
+    };
+    let ending = if told_to_leave {
+        tokio::select! {
+            ending = peer.leave() => ending,
+            () = interrupts.next() => {
+                peer.kill();
+                return Ok(Exit::Interrupted);
+            }
+        }
+    } else {
+        peer.stopped().await
+    };
+    match ending {
+        formic::Stopped::Left => Ok(Exit::Ok),
+        formic::Stopped::Killed => Err(Stop::new(Exit::NoQuorum, "the peer was stopped")),
+        formic::Stopped::Failed(error) => Err(Stop::new(Exit::NoQuorum, error)),
+        _ => Err(Stop::new(Exit::NoQuorum, "the peer's transport was shut down")),
+    }
+}
+
+async fn end_of_stdin(tied: bool) {
+    if !tied {
+        return core::future::pending().await;
+    }
+    let mut stdin = tokio::io::stdin();
+    let mut ignored = [0; 64];
+    while matches!(stdin.read(&mut ignored).await, Ok(read) if read > 0) {}
+}
+
+/// Tells `formic status` on this host where to ask, as long as the peer runs.
+struct Note(std::path::PathBuf);
+
+impl Note {
+    fn leave(address: &str) -> Self {
+        let path = folder::peer_note(std::process::id());
+        // A courtesy: without it `formic status` needs --join.
+        let written = path.parent().map(std::fs::create_dir_all);
+        if matches!(written, Some(Ok(()))) {
+            drop(std::fs::write(&path, address));
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}

@@ -1,0 +1,126 @@
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use formic_core::Random;
+use formic_register::is_quorum;
+
+use crate::args::{Kill, Victims};
+
+/// Kills that are still to come.
+#[derive(Debug)]
+pub(crate) struct Chaos {
+    /// The next one last.
+    kills: Vec<Kill>,
+    random: Random,
+}
+
+impl Chaos {
+    pub(crate) fn new(kills: &[Kill], seed: u64) -> Self {
+        let mut kills = kills.to_vec();
+        kills.sort_by_key(|kill| core::cmp::Reverse(kill.after));
+        Self { kills, random: Random::new(seed) }
+    }
+
+    /// Who dies now, `elapsed` after the job was accepted: indexes of peers. `home` are the home peers by rank, `None`
+    /// where a home peer is none of ours.
+    pub(crate) fn due(
+        &mut self,
+        elapsed: Duration,
+        alive: &[usize],
+        home: &[Option<usize>],
+    ) -> Vec<usize> {
+        let mut alive = alive.to_vec();
+        let mut victims = Vec::new();
+        while let Some(kill) = self.kills.pop_if(|kill| kill.after <= elapsed) {
+            let chosen = match kill.whom {
+                Victims::Home => home
+                    .iter()
+                    .flatten()
+                    .find(|it| alive.contains(it))
+                    .copied()
+                    .into_iter()
+                    .collect(),
+                Victims::Random(count) => self.draw(count, &alive, home),
+            };
+            alive.retain(|index| !chosen.contains(index));
+            victims.extend(chosen);
+        }
+        victims
+    }
+
+    /// Random peers. A quorum of the home group is spared while anybody else is left.
+    fn draw(&mut self, count: u32, alive: &[usize], home: &[Option<usize>]) -> Vec<usize> {
+        let mut left = alive.to_vec();
+        let mut chosen = Vec::new();
+        for _ in 0..count {
+            let spared: Vec<usize> = left
+                .iter()
+                .filter(|victim| has_quorum_without(**victim, &left, home))
+                .copied()
+                .collect();
+            let among = if spared.is_empty() { &left } else { &spared };
+            let Some(victim) = self.random.pick(among).copied() else { break };
+            left.retain(|index| *index != victim);
+            chosen.push(victim);
+        }
+        chosen
+    }
+}
+
+/// Whether the home group has a quorum among `alive`.
+pub(crate) fn has_quorum(alive: &[usize], home: &[Option<usize>]) -> bool {
+    let ranks: BTreeSet<usize> = (0..home.len())
+        .filter(|rank| home[*rank].is_none_or(|index| alive.contains(&index)))
+        .collect();
+    home.is_empty() || is_quorum(&ranks, home.len())
+}
+
+fn has_quorum_without(victim: usize, alive: &[usize], home: &[Option<usize>]) -> bool {
+    let others: Vec<usize> = alive.iter().filter(|index| **index != victim).copied().collect();
+    has_quorum(&others, home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: [Option<usize>; 3] = [Some(0), Some(1), Some(2)];
+
+    fn kills(texts: &[&str]) -> Vec<Kill> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn kills_come_when_they_are_due_and_once() {
+        let mut chaos = Chaos::new(&kills(&["1@300ms", "home@100ms"]), 1);
+        let alive: Vec<usize> = (0..5).collect();
+        assert!(chaos.due(Duration::from_millis(99), &alive, &HOME).is_empty());
+        assert_eq!(chaos.due(Duration::from_millis(100), &alive, &HOME), [0]);
+        let second = chaos.due(Duration::from_secs(9), &alive[1..], &HOME);
+        // Home peers 1 and 2 are the last majority.
+        assert!(matches!(second[..], [3 | 4]), "{second:?}");
+        assert!(chaos.due(Duration::from_secs(99), &alive, &HOME).is_empty());
+    }
+
+    #[test]
+    fn a_majority_of_the_home_group_is_spared_while_others_are_left() {
+        for seed in 0..200 {
+            let alive: Vec<usize> = (0..5).collect();
+            let victims = Chaos::new(&kills(&["2@0s"]), seed).due(Duration::ZERO, &alive, &HOME);
+            let left: Vec<usize> = alive.into_iter().filter(|it| !victims.contains(it)).collect();
+            assert_eq!(left.len(), 3);
+            assert!(has_quorum(&left, &HOME), "seed {seed}: {victims:?}");
+        }
+    }
+
+    #[test]
+    fn everybody_can_be_killed_and_equal_seeds_kill_equally() {
+        let alive: Vec<usize> = (0..10).collect();
+        let all = |seed| Chaos::new(&kills(&["10@0s"]), seed).due(Duration::ZERO, &alive, &HOME);
+        let mut sorted = all(7);
+        sorted.sort_unstable();
+        assert_eq!(sorted, alive);
+        assert_eq!(all(7), all(7));
+        assert!((0..20).any(|seed| all(seed) != all(7)));
+    }
+}

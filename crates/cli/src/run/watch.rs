@@ -1,0 +1,214 @@
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use formic::{Capability, Client, ClientJob, LogEvent};
+use formic_completion::Verdict;
+use tokio::time::{Instant, interval, sleep};
+
+use super::{
+    chaos::{self, Chaos},
+    journal::Journal,
+    progress::Progress,
+};
+use crate::{
+    args::RunArgs,
+    exit::Exit,
+    fleet::{self, Fleet},
+    host::Spec,
+    link,
+};
+
+/// How often kills, deaths and the log are looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// A verdict may be on its way when the quorum is seen to be gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What came of a job.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Over(Arc<Verdict>),
+    Interrupted,
+    Timeout,
+    NoPeerLeft,
+    NoQuorum { alive: usize, of: usize },
+    Nobody { task: String, missing: String },
+    Lost(String),
+}
+
+impl Ending {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Over(_) => Exit::Ok,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Timeout => Exit::Timeout,
+            Self::NoPeerLeft | Self::NoQuorum { .. } | Self::Lost(_) => Exit::NoQuorum,
+            Self::Nobody { .. } => Exit::NoPeer,
+        }
+    }
+}
+
+/// Looks after a job while it runs: chaos, deaths, progress.
+pub(crate) struct Watch<'a> {
+    specs: &'a [Spec],
+    journal: &'a mut Journal,
+    chaos: Chaos,
+    job: &'a ClientJob,
+    progress: Progress,
+    accepted: Instant,
+    deadline: Option<Instant>,
+    /// Lives by process id, or by the first digits of the peer.
+    lives: BTreeMap<u32, String>,
+    home: Vec<String>,
+    /// What tasks that nobody can do are missing.
+    waiting: BTreeMap<String, Vec<String>>,
+    names: BTreeMap<String, String>,
+    informed: BTreeSet<String>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        args: &RunArgs,
+        specs: &'a [Spec],
+        journal: &'a mut Journal,
+        (chaos, job): (Chaos, &'a ClientJob),
+        left: Option<Duration>,
+    ) -> Self {
+        let accepted = Instant::now();
+        Self {
+            specs,
+            journal,
+            chaos,
+            job,
+            progress: Progress::new(args.quiet),
+            accepted,
+            deadline: left.map(|left| accepted + left),
+            lives: BTreeMap::new(),
+            home: job.home.iter().map(|life| life.peer.short()).collect(),
+            waiting: BTreeMap::new(),
+            names: BTreeMap::new(),
+            informed: BTreeSet::new(),
+        }
+    }
+
+    /// Cancel-safe: a dropped call leaves the job as it is.
+    pub(crate) async fn until_over(&mut self, fleet: &mut Fleet, client: &Client) -> Ending {
+        let job = self.job;
+        let mut wait = core::pin::pin!(client.wait(job));
+        let mut tick = interval(TICK);
+        loop {
+            tokio::select! {
+                verdict = &mut wait => return match verdict {
+                    Ok(verdict) => Ending::Over(verdict),
+                    Err(error) => Ending::Lost(link::chain(&error)),
+                },
+                _ = tick.tick() => {}
+            }
+            let Some(ending) = self.look(fleet) else { continue };
+            let last_words =
+                if matches!(ending, Ending::Timeout) { Duration::ZERO } else { LAST_WORDS };
+            return tokio::select! {
+                Ok(verdict) = &mut wait => Ending::Over(verdict),
+                () = sleep(last_words) => ending,
+            };
+        }
+    }
+
+    /// Until every live peer has written that it knows the verdict. Cancel-safe.
+    pub(crate) async fn until_known(&mut self, fleet: &mut Fleet) {
+        let mut tick = interval(TICK);
+        loop {
+            let alive = fleet.alive();
+            self.read(alive.len());
+            let life = |index: &usize| self.life(fleet, *index);
+            if alive.iter().all(|index| life(index).is_some_and(|it| self.informed.contains(&it))) {
+                return;
+            }
+            tick.tick().await;
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.progress.close();
+    }
+
+    /// One look at everything; an ending if the job can never end by itself.
+    fn look(&mut self, fleet: &mut Fleet) -> Option<Ending> {
+        let alive = fleet.alive();
+        self.read(alive.len());
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Some(Ending::Timeout);
+        }
+        let home = self.home_indexes(fleet);
+        for victim in self.chaos.due(self.accepted.elapsed(), &alive, &home) {
+            let who = self.life(fleet, victim).unwrap_or_default();
+            let pid = fleet.pid(victim);
+            fleet.kill(victim);
+            self.journal.write(LogEvent::ChaosKill { who, pid });
+        }
+        let alive = fleet.alive();
+        if alive.is_empty() {
+            return Some(Ending::NoPeerLeft);
+        }
+        if !chaos::has_quorum(&alive, &home) {
+            let left = home.iter().flatten().filter(|index| alive.contains(index)).count();
+            return Some(Ending::NoQuorum { alive: left, of: home.len() });
+        }
+        self.hopeless(&alive)
+    }
+
+    fn read(&mut self, alive: usize) {
+        let job = self.job.job.to_string();
+        let news = self.journal.news();
+        for line in news {
+            match &line.event {
+                LogEvent::PeerStarted { pid, .. } => {
+                    self.lives.insert(*pid, line.peer.clone());
+                }
+                LogEvent::TaskSpawned { key, name, .. } => {
+                    self.names.insert(key.clone(), name.clone());
+                }
+                LogEvent::TaskUnplaceable { key, missing, .. } => {
+                    self.waiting.insert(key.clone(), missing.clone());
+                }
+                LogEvent::TaskPlaced { key, .. } => {
+                    self.waiting.remove(key);
+                }
+                LogEvent::JobVerdict { job: of, .. } if *of == job => {
+                    self.informed.insert(line.peer.clone());
+                }
+                _ => {}
+            }
+        }
+        self.progress.show(news, alive);
+    }
+
+    fn life(&self, fleet: &Fleet, index: usize) -> Option<String> {
+        match fleet {
+            Fleet::Memory(_) => fleet.life(index),
+            Fleet::Quic(_) => self.lives.get(&fleet.pid(index)).cloned(),
+        }
+    }
+
+    fn home_indexes(&self, fleet: &Fleet) -> Vec<Option<usize>> {
+        let of_peer = |peer: &String| {
+            (0..self.specs.len()).find(|index| {
+                fleet.life(*index).is_some_and(|life| life.split('.').next() == Some(peer.as_str()))
+            })
+        };
+        self.home.iter().map(of_peer).collect()
+    }
+
+    /// Newcomers cannot help: these peers are all there will be.
+    fn hopeless(&self, alive: &[usize]) -> Option<Ending> {
+        let (key, missing) = self.waiting.iter().find(|(_, missing)| {
+            let missing: Vec<Capability> =
+                missing.iter().filter_map(|it| it.parse().ok()).collect();
+            !fleet::can(self.specs, alive, &missing)
+        })?;
+        let task = self.names.get(key).cloned().unwrap_or_else(|| key.clone());
+        Some(Ending::Nobody { task, missing: missing.join(", ") })
+    }
+}

@@ -1,0 +1,124 @@
+//! `formic status`: who is there and what goes on.
+
+use core::{fmt::Write as _, time::Duration};
+
+use formic_node::Status;
+use serde_json::{Value, json};
+
+use crate::{
+    args::StatusArgs,
+    exit::{Exit, Stop},
+    folder, link, output,
+};
+
+/// A mesh that does not answer in this time is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(args: &StatusArgs) -> Result<Exit, Stop> {
+    let seeds = if args.join.is_empty() { folder::local_peers() } else { args.join.clone() };
+    if seeds.is_empty() {
+        let message =
+            "no peer runs on this host: start one with `formic peer`, or give --join ADDR";
+        return Err(Stop::new(Exit::NoQuorum, message));
+    }
+    let client = link::client(link::addresses(&seeds)?).await?;
+    let answer = tokio::time::timeout(PATIENCE, client.status()).await;
+    let status = match answer {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => return Err(link::unreachable(&error)),
+        Err(_) => {
+            let message = format!("no peer answers at {}", seeds.join(", "));
+            return Err(Stop::new(Exit::NoQuorum, message));
+        }
+    };
+    output::data(&if args.json { as_json(&status).to_string() } else { table(&status) });
+    Ok(Exit::Ok)
+}
+
+fn as_json(status: &Status) -> Value {
+    let members = status.members.iter().map(|it| {
+        json!({
+            "peer": it.life.peer.to_string(), "incarnation": it.life.incarnation.0, "name": it.name,
+            "state": it.state, "capabilities": it.capabilities,
+            "addresses": it.addresses, "slots": it.slots, "running": it.running,
+            "queued": it.queued, "heard_us": it.heard_us,
+        })
+    });
+    let jobs = status.jobs.iter().map(|it| {
+        json!({
+            "job": it.job.to_string(), "state": it.state, "rank": it.rank, "live": it.live,
+            "awaited": it.awaited,
+            "home": {"alive": it.home_alive.0, "total": it.home_alive.1},
+        })
+    });
+    json!({
+        "mesh": status.mesh.map(|mesh| mesh.to_string()),
+        "me": {"peer": status.me.peer.to_string(), "incarnation": status.me.incarnation.0},
+        "topology": "mesh",
+        "members": members.collect::<Vec<_>>(),
+        "jobs": jobs.collect::<Vec<_>>(),
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn table(status: &Status) -> String {
+    let mesh = status.mesh.map_or_else(|| "none yet".to_owned(), |mesh| mesh.short());
+    let alive = status.members.iter().filter(|member| member.state == "alive").count();
+    let mut out = format!("mesh {mesh}: {alive} of {} peers alive\n", status.members.len());
+    let mut rows = vec![
+        ["PEER", "NAME", "STATE", "RUNS", "QUEUED", "HEARD", "ADDRESS", "CAN"].map(str::to_owned),
+    ];
+    for member in &status.members {
+        let me = member.life == status.me;
+        let heard =
+            if me { "asked".to_owned() } else { crate::span::show_ms(member.heard_us / 1_000) };
+        let can: Vec<&str> = member.capabilities.iter().map(formic::Capability::as_str).collect();
+        let address = member.addresses.first().map(ToString::to_string).unwrap_or_default();
+        // Load is known of the answering peer only.
+        let load = |count: u32| if me { count.to_string() } else { "-".to_owned() };
+        rows.push([
+            member.life.to_string(),
+            member.name.clone(),
+            member.state.clone(),
+            format!("{}/{}", load(member.running), member.slots),
+            load(member.queued),
+            heard,
+            address,
+            can.join(","),
+        ]);
+    }
+    align(&mut out, &rows);
+    if status.jobs.is_empty() {
+        out.push_str("no jobs here\n");
+        return out;
+    }
+    let mut rows = vec![["JOB", "STATE", "RUNS HERE", "AWAITED", "HOME ALIVE"].map(str::to_owned)];
+    for job in &status.jobs {
+        let (alive, total) = job.home_alive;
+        let home = if total == 0 { "-".to_owned() } else { format!("{alive}/{total}") };
+        rows.push([
+            job.job.to_string(),
+            job.state.clone(),
+            job.live.to_string(),
+            job.awaited.to_string(),
+            home,
+        ]);
+    }
+    align(&mut out, &rows);
+    out
+}
+
+fn align<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{:<width$}  ", crate::report::cut(cell));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}

@@ -1,0 +1,149 @@
+//! `formic submit`, and `formic run --join`: a plan on an existing mesh.
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use formic::{Capability, Client};
+use formic_completion::Verdict;
+use formic_node::Status;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    args::{RunArgs, SubmitArgs},
+    conclude,
+    exit::{Exit, Stop},
+    interrupt::Interrupts,
+    link, output,
+    plan::CheckedPlan,
+};
+
+/// How long a cancelled job may take to end.
+const CANCEL: Duration = Duration::from_secs(3);
+
+/// What the user wants of a job.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    detach: bool,
+    timeout: Option<Duration>,
+    certificate: Option<PathBuf>,
+    print: Print,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Print {
+    #[default]
+    Screen,
+    Json,
+    Quiet,
+}
+
+impl Print {
+    fn of(json: bool, quiet: bool) -> Self {
+        match (json, quiet) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Quiet,
+            (false, false) => Self::Screen,
+        }
+    }
+}
+
+impl Wish {
+    pub(crate) fn of_run(args: &RunArgs) -> Self {
+        let (timeout, certificate) = (args.timeout, args.certificate.clone());
+        Self { detach: false, timeout, certificate, print: Print::of(args.json, args.quiet) }
+    }
+}
+
+pub(crate) async fn run(args: &SubmitArgs) -> Result<Exit, Stop> {
+    let given = args.input.iter().cloned().collect();
+    let plan = CheckedPlan::load(&args.plan, &given)?;
+    let (timeout, certificate) = (args.timeout, args.certificate.clone());
+    let print = Print::of(args.json, args.quiet);
+    on_mesh(&plan, &args.join, &Wish { detach: args.detach, timeout, certificate, print }).await
+}
+
+pub(crate) async fn on_mesh(
+    plan: &CheckedPlan,
+    join: &[String],
+    wish: &Wish,
+) -> Result<Exit, Stop> {
+    let mut interrupts = Interrupts::new()?;
+    let client = link::client(link::addresses(join)?).await?;
+    let status = client.status().await.map_err(|error| link::unreachable(&error))?;
+    capable(plan, &status)?;
+    let job = client.submit(&plan.plan).await.map_err(|error| link::unreachable(&error))?;
+    if wish.detach {
+        output::data(&job.job.to_string());
+        return Ok(Exit::Ok);
+    }
+    if wish.print == Print::Screen {
+        output::note(&format!("job {} was accepted", job.job));
+    }
+    let stopped = tokio::select! {
+        verdict = client.wait(&job) => {
+            let verdict = verdict.map_err(|error| link::unreachable(&error))?;
+            return tell(&verdict, wish);
+        }
+        () = interrupts.next() => Exit::Interrupted,
+        () = limit(wish.timeout) => Exit::Timeout,
+    };
+    cancel(&client, &job, stopped).await;
+    Err(Stop::new(stopped, format!("{}: job {} was cancelled", stopped.verdict(), job.job)))
+}
+
+async fn cancel(client: &Client, job: &formic::ClientJob, why: Exit) {
+    let asked = async {
+        client.cancel(job.job, why.verdict()).await?;
+        client.wait(job).await.map(drop)
+    };
+    // Who does not answer in time hears of it from its home group.
+    drop(timeout(CANCEL, asked).await);
+}
+
+async fn limit(span: Option<Duration>) {
+    match span {
+        Some(span) => sleep(span).await,
+        None => core::future::pending().await,
+    }
+}
+
+fn tell(verdict: &Verdict, wish: &Wish) -> Result<Exit, Stop> {
+    let exit = conclude::exit_of(verdict);
+    let mut report = conclude::report(exit, Some(verdict));
+    report.transport = "quic".to_owned();
+    if let Some(path) = &wish.certificate {
+        report.certificate = Some(conclude::write_certificate(path, verdict)?);
+    }
+    conclude::print(&report, wish.print == Print::Json, wish.print == Print::Quiet);
+    Ok(exit)
+}
+
+/// Refuses tasks that no live member can do, before anything is submitted.
+fn capable(plan: &CheckedPlan, status: &Status) -> Result<(), Stop> {
+    let alive = || status.members.iter().filter(|member| member.state == "alive");
+    let mut lines = Vec::new();
+    for task in &plan.plan.tasks {
+        let has_all = |it: &[Capability]| task.requires.iter().all(|wanted| it.contains(wanted));
+        if alive().any(|member| has_all(&member.capabilities)) {
+            continue;
+        }
+        let known = |it: &&Capability| alive().any(|member| member.capabilities.contains(it));
+        let missing: Vec<&str> =
+            task.requires.iter().filter(|it| !known(it)).map(Capability::as_str).collect();
+        lines.push(if missing.is_empty() {
+            let all: Vec<&str> = task.requires.iter().map(Capability::as_str).collect();
+            format!(
+                "no capable peer: no single one has all that task `{}` requires: {}",
+                task.name,
+                all.join(", ")
+            )
+        } else {
+            format!(
+                "no capable peer: nobody in the mesh has {}, which task `{}` requires",
+                missing.join(", "),
+                task.name
+            )
+        });
+    }
+    if lines.is_empty() { Ok(()) } else { Err(Stop::new(Exit::NoPeer, lines.join("\n"))) }
+}
