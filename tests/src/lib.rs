@@ -1,1 +1,2 @@
-//! Conformance, multi-host and end to end tests.
+//! What must hold across crates: the wire's frozen bytes (`pure`), and the same peers on every
+//! transport (`shell`).

@@ -1,0 +1,37 @@
+//! The same peers, jobs and faults on every transport: only the factory differs.
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+#[path = "shell/fixture.rs"]
+mod fixture;
+#[path = "shell/jobs.rs"]
+mod jobs;
+#[path = "shell/links.rs"]
+mod links;
+
+/// Runs each case on each transport, with a watchdog that turns a hang into a failure.
+macro_rules! on_every_transport {
+    ($($module:ident :: $case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::fixture::watched(super::$module::$case(super::fixture::memory())).await;
+            })+
+        }
+        mod quic {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::fixture::watched(super::$module::$case(super::fixture::quic())).await;
+            })+
+        }
+    };
+}
+
+on_every_transport! {
+    links::ten_thousand_in_order_in_each_class,
+    links::a_successor_replaces_its_older_life,
+    links::too_large_comes_back,
+    jobs::a_nested_job_completes_with_one_certificate_everywhere,
+    jobs::a_killed_peer_loses_nothing,
+    jobs::a_killed_home_loses_nothing,
+    jobs::a_late_peer_takes_work,
+}
