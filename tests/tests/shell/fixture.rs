@@ -12,9 +12,12 @@ pub(crate) type End = Arc<dyn Transport<Message>>;
 
 type Made = Pin<Box<dyn Future<Output = End> + Send>>;
 
+/// Makes an end for a key's life.
+type Make = dyn Fn(&SecretKey, Life) -> Made + Send + Sync;
+
 /// Makes ends that can reach each other.
 pub(crate) struct Fixture {
-    make: Box<dyn Fn(&SecretKey, Life) -> Made + Send + Sync>,
+    make: Box<Make>,
 }
 
 impl Fixture {
