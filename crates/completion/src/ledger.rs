@@ -207,7 +207,10 @@ impl Completion {
             let Some(child) = self.child_mut(owner, key) else { continue };
             match child.progress {
                 Progress::Placing if asked => self.assign(owner, key, life),
-                Progress::Sent if child.attempt == attempt && child.exec != Some(life) => {
+                // Also after `accepted`: a peer that leaves hands its queue back.
+                Progress::Sent | Progress::Accepted
+                    if child.attempt == attempt && child.exec != Some(life) =>
+                {
                     let first = child.exec;
                     self.counts.disturbed += 1;
                     if let Some(first) = first {

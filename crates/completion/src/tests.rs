@@ -1,1 +1,16 @@
-//! Unit tests.
+//! Unit tests: the shipped machine, driven by hand.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use formic_core::{
+    Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time,
+};
+
+use crate::{
+    Attestation, Certificate, Completion, Config, Decree, Effect, Error, Event, Fact, Input,
+    JobSpec, Message, Record, Seal, Signal, Spawn, Statement, Tally, Verdict, Waiter,
+};
+
+mod ledger;
+mod peer;
