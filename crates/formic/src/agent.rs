@@ -112,7 +112,10 @@ impl From<Value> for Done {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "two independent facts, each set by a constructor")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two independent facts, each set by a constructor"
+)]
 pub struct AgentError {
     /// A short word for programs: `failed`, `crashed`, `protocol`, `flood`, ...
     pub code: String,
@@ -176,6 +179,14 @@ where
 
     async fn run(&self, task: Task, context: TaskContext) -> Result<Done, AgentError> {
         (self.body)(task, context).await
+    }
+}
+
+/// The JSON value of a task that ended well, e.g. of a child that was joined.
+pub fn value_of(outcome: &Outcome) -> Option<Value> {
+    match outcome {
+        Outcome::Ok(output) => serde_json::from_slice(&output.value).ok(),
+        Outcome::Failed(_) | Outcome::Expired { .. } | Outcome::Cancelled { .. } => None,
     }
 }
 

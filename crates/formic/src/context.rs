@@ -29,12 +29,7 @@ pub(crate) struct Command {
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Spawn a child; answered with its key once the ledger has it.
-    Spawn {
-        index: u64,
-        descriptor: Arc<Descriptor>,
-        mode: Spawn,
-        reply: oneshot::Sender<Key>,
-    },
+    Spawn { index: u64, descriptor: Arc<Descriptor>, mode: Spawn, reply: oneshot::Sender<Key> },
     /// Wait for children (`None`: all spawned so far); gives the slot back meanwhile.
     Join { children: Option<Vec<Key>>, until: Until, reply: JoinReply },
     /// For the event log; newest wins.

@@ -147,7 +147,9 @@ impl Driver {
             Input::Spawn { job, owner, index, .. } => Some((*job, *owner, *index)),
             _ => None,
         };
-        let Err(error) = self.node.handle(self.clock.now(), input, &mut self.effects) else { return };
+        let Err(error) = self.node.handle(self.clock.now(), input, &mut self.effects) else {
+            return;
+        };
         // The task was dropped meanwhile: its body hears that it is cancelled.
         if let Some((job, owner, index)) = spawn
             && let Some(body) = self.bodies.get(job, owner)

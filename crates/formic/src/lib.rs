@@ -1,4 +1,59 @@
-//! Peer-to-peer coordination for fleets of agents.
+//! Peer-to-peer coordination for fleets of agents: the public handle and the tokio driver.
+//!
+//! ```text
+//!   your agents --Task--> Peer ---submit(Plan)--> Job ---wait---> Verdict: result and certificate
+//!        ^                 | one loop: events in, effects out
+//!        +--TaskContext----+        |
+//!      spawn, join, progress      Node (pure protocols)  <--Transport-->  other peers, Client
+//! ```
+//!
+//! The smallest useful program: two peers in one process, one task that spawns another.
+//!
+//! ```
+//! use formic::{ChildSpec, Description, Done, Identity, Mesh, Peer, Plan, PlanResult, agent_fn};
+//! use formic_memory::Hub;
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (hub, mut mesh) = (Hub::new(), Mesh::new());
+//! for name in ["a", "b"] {
+//!     let identity = Identity::fresh()?;
+//!     let transport = hub.join(identity.life(), name)?;
+//!     let greeter = agent_fn(Description::new("greeter", vec![]), |task, context| async move {
+//!         if task.kind == "hello" {
+//!             context.spawn(ChildSpec::new("world", json!(null))).await?;
+//!             context.join_all().await?;
+//!         }
+//!         Ok(Done::from(json!(task.kind)))
+//!     });
+//!     mesh.add(Peer::builder(transport, identity).agent(greeter)).await?;
+//! }
+//! let job = mesh.submit(&Plan::single(ChildSpec::new("hello", json!(null)))).await?;
+//! let verdict = job.wait().await?;
+//! assert_eq!(PlanResult::of(&verdict.decree.outcome)?.value("hello"), Some(&json!("hello")));
+//! assert_eq!(verdict.decree.tally.tasks, 2);
+//! # Ok(()) }
+//! ```
+//!
+//! The [`manual`] says what is promised, how agents are written, what transports and state are for.
+//!
+//! **Guarantees.**
+//! - A job whose submission returned survives any one peer, its first home included
+//!   (`tests::faults`), and with stores the death of every process
+//!   (`tests::faults::a_job_survives_the_death_of_every_process`).
+//! - A record is durable before the message that promises it leaves (`tests::order`).
+//! - A body that fails, panics, hangs or returns too much fails its task only
+//!   (`tests::jobs::bodies_that_go_wrong_fail_their_task_only`).
+//! - A body that waits for children gives its slot back: depth never starves a small mesh
+//!   (`tests::jobs::a_body_that_waits_gives_its_slot_back`).
+//! - A state directory has one user, and what is no state is left alone (`tests::stores`).
+//!
+//! **Limits.** Values of tasks have at most 4 KiB, a plan's result 48 KiB, a plan 256 KiB. A body that
+//! blocks its thread without awaiting cannot be stopped. 65,536 messages wait for a slow link, more are
+//! dropped and sent again by the protocols. Joining does not wait for tails of children.
+//!
+//! **Sources.** The shape of quinn: a pure core under a thin async shell. Deviation: one task per peer
+//! instead of one per connection, so that effects keep their order without a lock.
 
 mod agent;
 mod client;
@@ -9,13 +64,14 @@ mod error;
 mod event_log;
 mod identity;
 mod log;
+pub mod manual;
 mod mesh;
 mod peer;
 mod plan;
 mod recipe;
 mod store;
 
-pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn};
+pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn, value_of};
 pub use client::{Client, ClientError, ClientJob};
 pub use context::{ChildSpec, ContextError, TaskContext};
 pub use driver::Stopped;
@@ -23,8 +79,8 @@ pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
-    Capability, Digest, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile, PeerId,
-    transport,
+    Capability, Digest, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
+    PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};
 pub use identity::Identity;

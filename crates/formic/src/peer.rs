@@ -18,8 +18,8 @@ use tokio::{
 use crate::{
     Adapters, Agent, Error, EventLog, Identity, LogEvent, Plan, Store,
     clock::Clock,
-    identity::random_seed,
     driver::{Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
+    identity::random_seed,
 };
 
 /// Orders that wait for the driver; a full queue makes callers wait.
@@ -175,7 +175,8 @@ impl Builder {
             ended.send_replace(Some(driver.run(records).await));
         });
         let driver = Mutex::new(task);
-        let inner = Inner { life: me, name, addresses, orders, membership: joined, stopped, driver };
+        let inner =
+            Inner { life: me, name, addresses, orders, membership: joined, stopped, driver };
         Ok(Peer { inner: Arc::new(inner) })
     }
 
@@ -230,7 +231,12 @@ impl Builder {
             pid: std::process::id(),
             capabilities: self.all_capabilities().iter().map(ToString::to_string).collect(),
             slots: self.all_slots(),
-            address: self.transport.addresses().first().map(ToString::to_string).unwrap_or_default(),
+            address: self
+                .transport
+                .addresses()
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         };
         self.log.write(&self.identity.life().to_string(), event);
     }

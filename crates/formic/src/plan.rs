@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::{AgentSpec, ChildSpec};
 
 pub use check::PlanError;
-pub(crate) use result::{RESULT_MAX, reason_of};
 pub use result::{PlanResult, ResultError, TaskResult};
+pub(crate) use result::{RESULT_MAX, reason_of};
 
 /// The kind of a job's root: executed by the mesh itself.
 pub(crate) const ROOT_KIND: &str = "formic/plan";

@@ -187,7 +187,9 @@ impl Store {
                 table.insert(record_key(record.job, number).as_slice(), bytes.as_slice())?;
                 number += 1;
             }
-            for ((record, _), number) in records.iter().zip(first..).filter(|((r, _), _)| r.closes()) {
+            for ((record, _), number) in
+                records.iter().zip(first..).filter(|((r, _), _)| r.closes())
+            {
                 let earlier = record_key(record.job, 0)..record_key(record.job, number);
                 table.retain_in(earlier.start.as_slice()..earlier.end.as_slice(), |_, _| false)?;
             }
@@ -273,7 +275,9 @@ fn read_life(database: &Database) -> Result<Found, redb::Error> {
     };
     let format = table.get("format")?.map(|bytes| bytes.value().to_vec()).unwrap_or_default();
     if format != FORMAT {
-        return Ok(Found::Foreign { what: format!("format {:?}", String::from_utf8_lossy(&format)) });
+        return Ok(Found::Foreign {
+            what: format!("format {:?}", String::from_utf8_lossy(&format)),
+        });
     }
     let seed = table.get("seed")?.and_then(|bytes| <[u8; 32]>::try_from(bytes.value()).ok());
     let incarnation = table.get("incarnation")?.map(|bytes| number_of(bytes.value()));

@@ -1,8 +1,8 @@
-mod logs;
-mod plans;
-mod stores;
-mod harness;
-mod jobs;
 mod clients;
 mod faults;
+mod harness;
+mod jobs;
+mod logs;
 mod order;
+mod plans;
+mod stores;

@@ -16,11 +16,7 @@ use super::{
     body::{Execution, Executor, recipe_of},
     joins::{Joins, Seat},
 };
-use crate::{
-    Adapters, Agent, Description, TaskContext,
-    context::Command,
-    plan::ROOT_KIND,
-};
+use crate::{Adapters, Agent, Description, TaskContext, context::Command, plan::ROOT_KIND};
 
 /// Questions of bodies that wait for the driver; a full queue makes bodies wait.
 const COMMANDS: usize = 1_024;
@@ -156,9 +152,8 @@ impl Bodies {
         let able = |description: &Description| {
             descriptor.requires.iter().all(|need| description.capabilities.contains(need))
         };
-        let busy = |index: usize| {
-            self.running.values().filter(|body| body.agent == Some(index)).count()
-        };
+        let busy =
+            |index: usize| self.running.values().filter(|body| body.agent == Some(index)).count();
         let own = self.agents.iter().enumerate().filter(|(_, (description, _))| able(description));
         if let Some((index, (_, agent))) = own.min_by_key(|(index, _)| busy(*index)) {
             return (Executor::Own(Arc::clone(agent)), Some(index));
@@ -257,4 +252,3 @@ impl Body {
         None
     }
 }
-

@@ -117,15 +117,11 @@ pub(crate) fn recipe_of(descriptor: &Descriptor) -> Result<Option<Recipe>, Agent
 }
 
 /// A body that panics has failed; the peer goes on.
-async fn caught(
-    body: impl Future<Output = Result<Done, AgentError>>,
-) -> Result<Done, AgentError> {
+async fn caught(body: impl Future<Output = Result<Done, AgentError>>) -> Result<Done, AgentError> {
     let mut body = Box::pin(body);
-    poll_fn(move |cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
-            Ok(polled) => polled,
-            Err(payload) => Poll::Ready(Err(AgentError::failed("panicked", said(&*payload)))),
-        }
+    poll_fn(move |cx| match std::panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
+        Ok(polled) => polled,
+        Err(payload) => Poll::Ready(Err(AgentError::failed("panicked", said(&*payload)))),
     })
     .await
 }

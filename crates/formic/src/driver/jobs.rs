@@ -78,7 +78,11 @@ impl Jobs {
 
     /// The verdict, if it was seen lately.
     pub(crate) fn verdict(&self, job: JobId) -> Option<Arc<Verdict>> {
-        self.over.iter().rev().find(|(over, _)| *over == job).map(|(_, verdict)| Arc::clone(verdict))
+        self.over
+            .iter()
+            .rev()
+            .find(|(over, _)| *over == job)
+            .map(|(_, verdict)| Arc::clone(verdict))
     }
 
     pub(crate) fn on_verdict(&mut self, job: JobId, verdict: &Arc<Verdict>) {

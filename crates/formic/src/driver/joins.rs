@@ -86,7 +86,12 @@ impl Joins {
     }
 
     /// The body waits.
-    pub(crate) fn on_join(&mut self, children: Option<Vec<Key>>, until: Until, reply: JoinReply) -> Turn {
+    pub(crate) fn on_join(
+        &mut self,
+        children: Option<Vec<Key>>,
+        until: Until,
+        reply: JoinReply,
+    ) -> Turn {
         let children: BTreeSet<Key> = match children {
             Some(children) => children.into_iter().collect(),
             None => self.children.keys().copied().collect(),
@@ -129,7 +134,8 @@ impl Joins {
     }
 
     fn is_satisfied(&self, wait: &Wait) -> bool {
-        let mut done = wait.children.iter().map(|key| matches!(self.children.get(key), Some(Some(_))));
+        let mut done =
+            wait.children.iter().map(|key| matches!(self.children.get(key), Some(Some(_))));
         match wait.until {
             Until::Any => wait.children.is_empty() || done.any(|done| done),
             Until::All => done.all(|done| done),

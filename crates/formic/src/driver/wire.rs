@@ -178,7 +178,8 @@ impl Wire {
 
     /// Closes all links to a peer in the background.
     pub(crate) fn hang_up_peer(&mut self, peer: PeerId, reason: CloseReason) {
-        let lives: Vec<Life> = self.links.keys().filter(|life| life.peer == peer).copied().collect();
+        let lives: Vec<Life> =
+            self.links.keys().filter(|life| life.peer == peer).copied().collect();
         lives.into_iter().for_each(|life| self.hang_up(life, reason));
     }
 

@@ -62,7 +62,9 @@ pub enum PlanError {
         file: String,
     },
     /// What stands in `${{ }}` is no reference.
-    #[error("task {task:?}: {found:?} is no reference: expected tasks.NAME.value or tasks.NAME.outputs.FILE")]
+    #[error(
+        "task {task:?}: {found:?} is no reference: expected tasks.NAME.value or tasks.NAME.outputs.FILE"
+    )]
     BadReference {
         /// The task.
         task: String,
@@ -76,7 +78,9 @@ pub enum PlanError {
         task: String,
     },
     /// A reference where a shell would interpret it.
-    #[error("task {task:?}: `run` must not contain ${{{{ }}}}, a shell would execute it: use `env`")]
+    #[error(
+        "task {task:?}: `run` must not contain ${{{{ }}}}, a shell would execute it: use `env`"
+    )]
     ReferenceInRun {
         /// The task.
         task: String,

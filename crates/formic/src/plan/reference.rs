@@ -61,13 +61,12 @@ pub(crate) struct Missing(pub(crate) String);
 pub(crate) fn substitute(value: &Value, results: &Results<'_>) -> Result<Value, Missing> {
     Ok(match value {
         Value::String(text) => substitute_text(text, results)?,
-        Value::Array(items) => {
-            Value::Array(items.iter().map(|item| substitute(item, results)).collect::<Result<_, _>>()?)
-        }
+        Value::Array(items) => Value::Array(
+            items.iter().map(|item| substitute(item, results)).collect::<Result<_, _>>()?,
+        ),
         Value::Object(fields) => {
-            let replaced = |(name, field): (&String, &Value)| {
-                Ok((name.clone(), substitute(field, results)?))
-            };
+            let replaced =
+                |(name, field): (&String, &Value)| Ok((name.clone(), substitute(field, results)?));
             Value::Object(fields.iter().map(replaced).collect::<Result<_, _>>()?)
         }
         other => other.clone(),

@@ -21,7 +21,8 @@ pub(crate) async fn run(payload: &[u8], context: &TaskContext) -> Result<Done, A
     let plan: Plan =
         serde_json::from_slice(payload).map_err(|error| AgentError::failed("bad-plan", error))?;
     plan.check().map_err(|error| AgentError::failed("bad-plan", error))?;
-    let mut execution = Execution::of(&plan).map_err(|error| AgentError::failed("bad-plan", error))?;
+    let mut execution =
+        Execution::of(&plan).map_err(|error| AgentError::failed("bad-plan", error))?;
     loop {
         execution.spawn_ready(context).await?;
         let running: Vec<Key> = execution.running.keys().copied().collect();
@@ -117,7 +118,8 @@ impl<'a> Execution<'a> {
     }
 
     fn result(&self) -> PlanResult {
-        let entry = |(name, outcome): (&&str, &Outcome)| ((*name).to_owned(), TaskResult::of(outcome));
+        let entry =
+            |(name, outcome): (&&str, &Outcome)| ((*name).to_owned(), TaskResult::of(outcome));
         PlanResult { tasks: self.outcomes.iter().map(entry).collect() }
     }
 }

@@ -61,7 +61,7 @@ async fn only_a_launcher_may_ask_a_peer_to_leave() {
         let world = World::new();
         let guarded = world.peer().agent(tester(1)).start().await.unwrap();
         let launched = world.peer().allow_remote_leave().start().await.unwrap();
-        let client = world.client(&[guarded.clone()]);
+        let client = world.client(core::slice::from_ref(&guarded));
         client.leave(&launched.addresses()[0]).await.unwrap();
         assert!(matches!(launched.stopped().await, Stopped::Left));
         tokio::select! {
@@ -78,12 +78,13 @@ async fn a_mesh_that_is_not_there_is_unreachable() {
     watchdog(async {
         let world = World::new();
         let peer = world.peer().start().await.unwrap();
-        let client = world.client(&[peer.clone()]);
+        let client = world.client(core::slice::from_ref(&peer));
         client.status().await.unwrap();
         peer.kill();
         peer.stopped().await;
         let refused = client.submit(&plan("echo", json!(1))).await;
-        let lost = matches!(refused, Err(ClientError::Unreachable { .. } | ClientError::ContactLost));
+        let lost =
+            matches!(refused, Err(ClientError::Unreachable { .. } | ClientError::ContactLost));
         assert!(lost, "{refused:?}");
     })
     .await;

@@ -10,7 +10,9 @@ async fn until_busy(world: &World, peer: &Peer) {
     let life = peer.life().to_string();
     let busy = || {
         let lines = world.log.lines();
-        lines.iter().any(|line| line.peer == life && matches!(line.event, LogEvent::TaskStarted { .. }))
+        lines
+            .iter()
+            .any(|line| line.peer == life && matches!(line.event, LogEvent::TaskStarted { .. }))
     };
     while !busy() {
         tokio::time::sleep(core::time::Duration::from_millis(1)).await;
@@ -61,11 +63,26 @@ async fn a_peer_that_leaves_is_not_missed() {
         assert!(matches!(mesh.peers()[2].leave().await, Stopped::Left));
         let verdict = job.wait().await.unwrap();
         assert_eq!(result(&verdict).value("sum"), Some(&json!(64)));
-        assert_eq!(verdict.decree.tally.executions, verdict.decree.tally.tasks, "work was lost");
+        // No storm: at most what the leaver itself held is executed again.
+        let leaver = mesh.peers()[2].life().to_string();
+        let strangers = world.log.lines().into_iter().filter(
+            |line| matches!(&line.event, LogEvent::TaskRespawned { from, .. } if *from != leaver),
+        );
+        assert_eq!(strangers.count(), 0, "work of others was done again");
         mesh.leave().await;
         assert!(mesh.peers().iter().all(|peer| !peer.is_running()));
     })
     .await;
+}
+
+/// A peer per directory.
+async fn restart(world: &World, dirs: &[tempfile::TempDir]) -> Mesh {
+    let mut mesh = Mesh::new();
+    for dir in dirs {
+        let store = Store::open(dir.path()).unwrap();
+        mesh.add(world.stored(store).agent(tester(1))).await.unwrap();
+    }
+    mesh
 }
 
 #[tokio::test]
@@ -73,14 +90,7 @@ async fn a_job_survives_the_death_of_every_process() {
     watchdog(async {
         let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
         let world = World::new();
-        let start = async || {
-            let mut mesh = Mesh::new();
-            for dir in &dirs {
-                let store = Store::open(dir.path()).unwrap();
-                mesh.add(world.stored(store).agent(tester(1))).await.unwrap();
-            }
-            mesh
-        };
+        let start = || restart(&world, &dirs);
         let mesh = start().await;
         let job = mesh.submit(&plan("sum", json!([2, 4, 20]))).await.unwrap().id();
         until_busy(&world, &mesh.peers()[1]).await;
@@ -93,7 +103,9 @@ async fn a_job_survives_the_death_of_every_process() {
         let verdict = mesh.peers()[0].job(job).await.unwrap().wait().await.unwrap();
         assert_eq!(result(&verdict).value("sum"), Some(&json!(16)));
         let resumed = world.log.lines().into_iter();
-        assert!(resumed.filter(|line| matches!(line.event, LogEvent::JobResumed { .. })).count() >= 2);
+        assert!(
+            resumed.filter(|line| matches!(line.event, LogEvent::JobResumed { .. })).count() >= 2
+        );
         // A third process finds the verdict in the store.
         mesh.leave().await;
         drop(mesh);

@@ -113,7 +113,9 @@ async fn sum(task: &Task, context: &TaskContext) -> Result<Done, AgentError> {
     assert_eq!(outcomes.len() as u64, width);
     let mut leaves = 0;
     for outcome in outcomes.into_values() {
-        let Outcome::Ok(output) = outcome else { return Err(AgentError::failed("child", "failed")) };
+        let Outcome::Ok(output) = outcome else {
+            return Err(AgentError::failed("child", "failed"));
+        };
         leaves += serde_json::from_slice::<u64>(&output.value).unwrap();
     }
     Ok(Done::from(json!(leaves)))

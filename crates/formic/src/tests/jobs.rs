@@ -127,7 +127,11 @@ async fn needs_run_in_order_and_hand_over_their_values() {
             ..PlannedTask::new(name, payload)
         };
         let tasks = vec![
-            task("last", &["left", "right"], json!(["${{ tasks.left.value }}", "${{ tasks.right.value }}"])),
+            task(
+                "last",
+                &["left", "right"],
+                json!(["${{ tasks.left.value }}", "${{ tasks.right.value }}"]),
+            ),
             task("left", &["first"], json!({"l": "${{ tasks.first.value }}"})),
             task("right", &["first"], json!("r ${{ tasks.first.value }}")),
             task("first", &[], json!([1, "x"])),

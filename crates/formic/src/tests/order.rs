@@ -59,11 +59,21 @@ impl Transport<Message> for Watched {
     fn addresses(&self) -> Vec<Address> {
         self.inner.addresses()
     }
-    fn try_send(&self, link: LinkId, class: Class, message: Message) -> Result<(), TrySendError<Message>> {
+    fn try_send(
+        &self,
+        link: LinkId,
+        class: Class,
+        message: Message,
+    ) -> Result<(), TrySendError<Message>> {
         self.check(&message);
         self.inner.try_send(link, class, message)
     }
-    fn poll_ready(&self, link: LinkId, class: Class, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+    fn poll_ready(
+        &self,
+        link: LinkId,
+        class: Class,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LinkError>> {
         self.inner.poll_ready(link, class, cx)
     }
     fn poll_events(
@@ -105,7 +115,9 @@ async fn a_record_is_durable_before_the_message_that_promises_it() {
             let inner = world.hub.join(identity.life(), &name).unwrap();
             let promises = Arc::clone(&promises);
             let transport = Arc::new(Watched { inner, store: store.clone(), promises });
-            mesh.add(Peer::builder(transport, identity).store(store).agent(tester(1))).await.unwrap();
+            mesh.add(Peer::builder(transport, identity).store(store).agent(tester(1)))
+                .await
+                .unwrap();
         }
         let job = mesh.submit(&plan("sum", json!([2, 2]))).await.unwrap();
         job.wait().await.unwrap();

@@ -80,7 +80,8 @@ fn a_single_reference_keeps_its_type_and_text_is_joined() {
     let results = Results::from([("a", &output), ("t", &text)]);
     let replaced = |value| substitute(&value, &results);
     assert_eq!(replaced(json!(["${{ tasks.a.value }}"])), Ok(json!([{"n": [1, 2]}])));
-    let long = json!({"k": "see ${{ tasks.a.outputs.report }}, ${{ tasks.t.value }} ${{tasks.a.value}}"});
+    let long =
+        json!({"k": "see ${{ tasks.a.outputs.report }}, ${{ tasks.t.value }} ${{tasks.a.value}}"});
     let expected = json!({"k": r#"see /srv/report.txt, plain {"n":[1,2]}"#});
     assert_eq!(replaced(long), Ok(expected));
     assert_eq!(replaced(json!("no reference: $ { }")), Ok(json!("no reference: $ { }")));
@@ -93,9 +94,8 @@ fn a_large_result_keeps_every_outcome() {
     let value = Value::String("v".repeat(4_000));
     let output = Output { value: value.to_string().into_bytes(), files: vec![] };
     let result = |count: usize| {
-        let tasks = (0..count).map(|n| {
-            (format!("task-{n}"), TaskResult::of(&Outcome::Ok(output.clone())))
-        });
+        let tasks =
+            (0..count).map(|n| (format!("task-{n}"), TaskResult::of(&Outcome::Ok(output.clone()))));
         PlanResult { tasks: tasks.collect() }.into_value()
     };
     for (count, kept) in [(2, "value"), (100, "digest"), (1_000, "outcome")] {

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
-use formic_completion::{Certificate, Decree, Fact, JobSpec, Record as JobRecord, Statement, Tally};
+use formic_completion::{
+    Certificate, Decree, Fact, JobSpec, Record as JobRecord, Statement, Tally,
+};
 use formic_core::{Descriptor, Digest, Incarnation, JobId, Key, Outcome, Output};
 use formic_node::Record;
 
@@ -98,7 +100,9 @@ fn a_second_user_of_a_directory_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
     let refused = Store::open(dir.path());
-    assert!(matches!(refused, Err(StoreError::Busy { dir: ref named }) if *named == dir.path().canonicalize().unwrap()));
+    assert!(
+        matches!(refused, Err(StoreError::Busy { dir: ref named }) if *named == dir.path().canonicalize().unwrap())
+    );
     drop(first);
     Store::open(dir.path()).unwrap();
 }
@@ -111,7 +115,10 @@ fn what_is_no_store_is_refused_and_left_alone() {
         let file = dir.path().join("peer.redb");
         fs::write(&file, bytes).unwrap();
         let refused = Store::open(dir.path());
-        assert!(matches!(refused, Err(StoreError::Corrupt { file: ref named, .. }) if named.ends_with("peer.redb")), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Corrupt { file: ref named, .. }) if named.ends_with("peer.redb")),
+            "{refused:?}"
+        );
         assert_eq!(fs::read(&file).unwrap(), bytes);
     }
 }
@@ -124,7 +131,10 @@ fn a_cut_off_store_is_refused() {
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let refused = Store::open(dir.path());
-    assert!(matches!(refused, Err(StoreError::Corrupt { .. } | StoreError::Io { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Corrupt { .. } | StoreError::Io { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]

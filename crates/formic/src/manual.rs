@@ -1,0 +1,13 @@
+//! The manual: what formic promises and how it is used, one chapter per module.
+//!
+//! | chapter | answers |
+//! |---|---|
+//! | [`completion`] | what "done" means, what a certificate proves, what may happen twice |
+//! | [`agents`] | how to write an agent in Rust, what a body may and must do |
+//! | [`transports`] | how peers reach each other, how to choose |
+//! | [`state`] | what survives a process, what a state directory holds |
+
+pub mod agents;
+pub mod completion;
+pub mod state;
+pub mod transports;
