@@ -12,13 +12,17 @@ pub(crate) fn figures(report: &mut Report, lines: &[LogLine], job: Option<&str>)
     let of_job = job.unwrap_or("");
     let tree = Tree::of(lines, of_job);
     let winning = tree.winning();
-    let log = Figures { lines, job: of_job, root: tree.root(), kills: kills(lines) };
+    let start = lines.iter().rposition(|it| matches!(it.event, LogEvent::RunStarted { .. }));
+    let recent = &lines[start.unwrap_or(0)..];
+    let base_us = start.map_or(0, |start| lines[start].at_us);
+    let kills = kills(recent);
+    let log = Figures { lines, recent, base_us, job: of_job, root: tree.root(), kills };
     report.tasks = log.tasks(&winning, tree.is_decided());
     report.peers = log.peers();
     report.messages = log.messages();
     report.ms = log.times(&winning);
-    report.resumed = lines.iter().any(|line| matches!(line.event, LogEvent::JobResumed { .. }));
-    for line in lines {
+    report.resumed = recent.iter().any(|line| matches!(line.event, LogEvent::JobResumed { .. }));
+    for line in recent {
         if let LogEvent::RunStarted { transport, durable, seed, .. } = &line.event {
             report.transport.clone_from(transport);
             report.durable = Some(*durable);
@@ -28,7 +32,12 @@ pub(crate) fn figures(report: &mut Report, lines: &[LogLine], job: Option<&str>)
 }
 
 struct Figures<'a> {
+    /// All of the job: of a resumed one with the runs before.
     lines: &'a [LogLine],
+    /// Of this command.
+    recent: &'a [LogLine],
+    /// When this command started.
+    base_us: u64,
     job: &'a str,
     root: Option<&'a str>,
     /// When each killed life was killed.
@@ -45,11 +54,12 @@ fn kills(lines: &[LogLine]) -> BTreeMap<&str, u64> {
     kills
 }
 
-fn ms(us: u64) -> u64 {
-    us / 1_000
-}
-
 impl<'a> Figures<'a> {
+    /// Milliseconds since the command started.
+    fn ms(&self, at_us: u64) -> u64 {
+        at_us.saturating_sub(self.base_us) / 1_000
+    }
+
     fn is_root(&self, key: &str) -> bool {
         self.root == Some(key)
     }
@@ -111,7 +121,7 @@ impl<'a> Figures<'a> {
 
     fn lives(&self) -> BTreeMap<&'a str, &'a [String]> {
         let mut lives = BTreeMap::new();
-        for line in self.lines {
+        for line in self.recent {
             if let LogEvent::PeerStarted { capabilities, .. } = &line.event {
                 lives.insert(line.peer.as_str(), capabilities.as_slice());
             }
@@ -122,7 +132,7 @@ impl<'a> Figures<'a> {
     /// Lives that ended on their own before the job did.
     fn left(&self) -> BTreeSet<&'a str> {
         let over = |line: &&LogLine| !matches!(line.event, LogEvent::JobVerdict { .. });
-        let before = self.lines.iter().take_while(over);
+        let before = self.recent.iter().take_while(over);
         before
             .filter(|line| matches!(line.event, LogEvent::PeerStopped {}))
             .map(|line| line.peer.as_str())
@@ -148,7 +158,7 @@ impl<'a> Figures<'a> {
 
     fn messages(&self) -> Messages {
         let mut last = BTreeMap::new();
-        for line in self.lines {
+        for line in self.recent {
             if let LogEvent::PeerCounters { work, control, probes } = line.event {
                 last.insert(&line.peer, (work, control, probes));
             }
@@ -164,7 +174,7 @@ impl<'a> Figures<'a> {
     }
 
     fn first(&self, wanted: impl Fn(&LogEvent) -> bool) -> Option<u64> {
-        self.lines.iter().find(|line| wanted(&line.event)).map(|line| ms(line.at_us))
+        self.recent.iter().find(|line| wanted(&line.event)).map(|line| self.ms(line.at_us))
     }
 
     fn times(&self, winning: &Winning<'_>) -> Times {
@@ -175,8 +185,8 @@ impl<'a> Figures<'a> {
             self.finished().filter(|(_, life, key)| counts(life, key)).map(|(at, ..)| at);
         Times {
             spawn: self.spawn(),
-            first_task: self.started().map(|(at, ..)| ms(at)).min(),
-            last_body: last_body.map(ms).max(),
+            first_task: self.started().map(|(at, ..)| at).filter(|at| *at >= self.base_us).map(|at| self.ms(at)).min(),
+            last_body: last_body.filter(|at| *at >= self.base_us).map(|at| self.ms(at)).max(),
             complete: self
                 .first(|it| matches!(it, LogEvent::JobComplete { job: of, .. } if of == job)),
             quiescent: self
@@ -184,7 +194,7 @@ impl<'a> Figures<'a> {
             everyone_knows: self.everyone_knows(),
             detect_max: self.detect_max(),
             respawn_max: self.respawn_max(),
-            total: self.lines.last().map(|line| ms(line.at_us)),
+            total: self.recent.last().map(|line| self.ms(line.at_us)),
         }
     }
 
@@ -192,17 +202,17 @@ impl<'a> Figures<'a> {
     fn spawn(&self) -> Option<u64> {
         let accepted = |line: &&LogLine| !matches!(&line.event, LogEvent::JobAccepted { job, .. } if job == self.job);
         let mut joined = BTreeMap::new();
-        for line in self.lines.iter().take_while(accepted) {
+        for line in self.recent.iter().take_while(accepted) {
             if matches!(line.event, LogEvent::PeerJoined { .. }) {
                 joined.entry(&line.peer).or_insert(line.at_us);
             }
         }
-        joined.values().copied().max().map(ms)
+        joined.values().copied().max().map(|at| self.ms(at))
     }
 
     fn everyone_knows(&self) -> Option<u64> {
         let mut knows = BTreeMap::new();
-        for line in self.lines {
+        for line in self.recent {
             if matches!(&line.event, LogEvent::JobVerdict { job, .. } if job == self.job) {
                 knows.entry(line.peer.as_str()).or_insert(line.at_us);
             }
@@ -212,12 +222,12 @@ impl<'a> Figures<'a> {
         let mut alive =
             lives.keys().filter(|life| !self.kills.contains_key(*life) && !left.contains(*life));
         let all_know = alive.all(|life| knows.contains_key(life));
-        if all_know { knows.values().copied().max().map(ms) } else { None }
+        if all_know { knows.values().copied().max().map(|at| self.ms(at)) } else { None }
     }
 
     fn detect_max(&self) -> Option<u64> {
         let mut seen: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for line in self.lines {
+        for line in self.recent {
             if let LogEvent::PeerDown { who, .. } = &line.event
                 && self.kills.contains_key(who.as_str())
                 && !self.kills.contains_key(line.peer.as_str())
@@ -226,7 +236,7 @@ impl<'a> Figures<'a> {
             }
         }
         let delays = seen.iter().filter_map(|((who, _), at)| at.checked_sub(*self.kills.get(who)?));
-        delays.max().map(ms)
+        delays.max().map(|us| us / 1_000)
     }
 
     fn respawn_max(&self) -> Option<u64> {
@@ -237,6 +247,6 @@ impl<'a> Figures<'a> {
         let delays = self.respawned().filter_map(|(_, key, attempt, from)| {
             started.get(&(key, attempt))?.checked_sub(*self.kills.get(from)?)
         });
-        delays.max().map(ms)
+        delays.max().map(|us| us / 1_000)
     }
 }

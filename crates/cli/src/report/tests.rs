@@ -4,7 +4,7 @@ use super::Report;
 
 /// A job of root r with children a, b; a spawned c. Peer x.1 (home), y.1; y.1 is killed, its work respawned.
 const LOG: &str = r#"
-{"at_us":1000,"peer":"-","event":"run_started","version":"0.1.0","plan":"p","peers":3,"transport":"quic","seed":7,"durable":false}
+{"at_us":0,"peer":"-","event":"run_started","version":"0.1.0","plan":"p","peers":3,"transport":"quic","seed":7,"durable":false}
 {"at_us":2000,"peer":"x.1","event":"peer_started","name":"p1","pid":10,"capabilities":["hash"],"slots":1,"address":"quic:a"}
 {"at_us":3000,"peer":"y.1","event":"peer_started","name":"p2","pid":11,"capabilities":["hash","fs"],"slots":1,"address":"quic:b"}
 {"at_us":3500,"peer":"z.1","event":"peer_started","name":"p3","pid":12,"capabilities":[],"slots":1,"address":"quic:c"}
@@ -123,6 +123,29 @@ fn a_tail_is_known_to_whoever_adopted_it() {
     );
     let tasks = measured(&log).tasks;
     assert_eq!((tasks.lost, tasks.total), (Some(0), Some(3)));
+}
+
+#[test]
+fn a_resumed_run_counts_its_own_times_and_peers_and_all_tasks() {
+    let before = r#"
+{"at_us":0,"peer":"-","event":"run_started","version":"0.1.0","plan":"p","peers":1,"transport":"quic","seed":7,"durable":true}
+{"at_us":100,"peer":"w.1","event":"peer_started","name":"p1","pid":10,"capabilities":[],"slots":1,"address":"quic:a"}
+{"at_us":200,"peer":"-","event":"chaos_kill","who":"w.1","pid":10}
+{"at_us":300,"peer":"w.1","event":"task_finished","job":"j","key":"b","outcome":"ok","detail":""}"#;
+    let later: Vec<LogLine> = LOG
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str::<LogLine>(line).unwrap())
+        .map(|line| LogLine { at_us: line.at_us + 5_000_000, ..line })
+        .collect();
+    let mut lines: Vec<LogLine> =
+        before.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.extend(later);
+    let mut report = Report::default();
+    report.measure(&lines, Some("j"));
+    assert_eq!(report.ms, measured(LOG).ms);
+    assert_eq!(report.peers, measured(LOG).peers);
+    assert_eq!((report.tasks.lost, report.tasks.duplicates), (Some(0), Some(1)));
 }
 
 #[test]

@@ -1,0 +1,80 @@
+use serde_json::json;
+
+use crate::world::{World, ended, interrupt, signal, treehash, until};
+
+#[tokio::test]
+async fn a_plan_is_submitted_to_a_mesh_that_grows_and_shrinks() {
+    let world = World::new();
+    let (hash, input) = (world.local_hash().await, format!("dir={}", world.text("tree")));
+    let can = ["--capability", "hash", "--events", "events"];
+    let (founder, seed) = world.peer(&[&can[..], &["--name", "alice"]].concat()).await;
+    let join = ["--join", &seed];
+    let (second, _) = world.peer(&[&can[..], &join, &["--name", "bob"]].concat()).await;
+    let own = ["--agent", "jsonl:formic example treehash", "--name", "carol"];
+    let (third, _) = world.peer(&[&can[..], &join, &own].concat()).await;
+    members(&world, &seed, 3).await;
+
+    let submit = ["submit", &treehash(), "--join", &seed, "--input", &input];
+    let report = world.formic(&[&submit[..], &["--json"]].concat()).await.exit(0).json();
+    assert_eq!(report["result"], json!({"tree": hash}));
+    assert_eq!(report["tasks"]["total"], 301);
+
+    let job = world.formic(&[&submit[..], &["--detach"]].concat()).await.exit(0).stdout;
+    assert_eq!(job.trim().len(), 32, "{job:?}");
+    let table = world.formic(&["status"]).await.exit(0).stdout;
+    assert!(table.contains("alice") && table.contains("carol") && table.contains(job.trim()), "{table}");
+
+    interrupt(&second);
+    ended(second).await.exit(0);
+    members(&world, &seed, 2).await;
+    // Who leaves in good order has nothing that others must do again.
+    let respawned = world.events("events").iter().filter(|it| it["event"] == "task_respawned").count();
+    assert_eq!(respawned, 0);
+
+    let plan = world.write("gpu.yaml", "version: 1\ntasks:\n  t: {requires: [gpu], run: x}\n");
+    let refused = world.formic(&["submit", &plan, "--join", &seed]).await.exit(3);
+    assert!(refused.stderr.contains("nobody in the mesh has gpu"), "{refused:?}");
+
+    for peer in [third, founder] {
+        signal(&peer, rustix::process::Signal::TERM);
+        ended(peer).await.exit(0);
+    }
+    let nobody = world.formic(&["status"]).await.exit(4);
+    assert!(nobody.stderr.contains("no peer runs on this host"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn an_interrupted_submission_cancels_its_job() {
+    let world = World::new();
+    let (founder, seed) = world.peer(&["--events", "events"]).await;
+    let plan = world.write("plan.yaml", "version: 1\ntasks:\n  t: {run: sleep 600}\n");
+    let submitter = world.command(&["run", &plan, "--join", &seed]).spawn().unwrap();
+    world.event("events", "task_started").await;
+    interrupt(&submitter);
+    ended(submitter).await.exit(130);
+    world.event("events", "job_verdict").await;
+    let refused = world.formic(&["peer", "--join", &seed, "--agent", "jsonl:no-such-program"]).await;
+    assert!(refused.exit(3).stderr.contains("no-such-program"));
+    interrupt(&founder);
+    ended(founder).await.exit(0);
+}
+
+#[tokio::test]
+async fn a_state_directory_serves_one_peer() {
+    let world = World::new();
+    let (first, _) = world.peer(&["--state", "state"]).await;
+    let refused = world.formic(&["peer", "--state", "state"]).await.exit(2);
+    assert!(refused.stderr.contains("is used by another peer"), "{refused:?}");
+    interrupt(&first);
+    ended(first).await.exit(0);
+}
+
+async fn members(world: &World, seed: &str, count: usize) {
+    let mut alive = 0;
+    while alive != count {
+        let status = world.formic(&["status", "--join", seed, "--json"]).await.exit(0).json();
+        let members = status["members"].as_array().unwrap().clone();
+        alive = members.iter().filter(|member| member["state"] == "alive").count();
+    }
+    until(|| true).await;
+}
