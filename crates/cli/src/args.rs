@@ -9,18 +9,18 @@ use crate::span::{BadSpan, parse_span};
 /// Peer-to-peer coordination for fleets of agents: no coordinator, nothing lost, done is proved.
 #[derive(Debug, Parser)]
 #[command(name = "formic", version, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     /// Says more on stderr: -v what happens, -vv every step. RUST_LOG overrides it.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start peers, run a plan, prove that it is done, print the report.
     Run(RunArgs),
     /// Run one peer of a mesh on this host until Ctrl-C.
@@ -81,14 +81,14 @@ pub enum Command {
 /// A command whose system this version does not have: everything behind it is read and refused.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub struct Later {
+pub(crate) struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<std::ffi::OsString>,
 }
 
 /// The shipped example workers.
 #[derive(Debug, Subcommand)]
-pub enum Example {
+pub(crate) enum Example {
     /// Hash a directory tree: every directory is a task that spawns its children.
     ///
     /// Without --local it is the worker: it speaks the formic agent protocol v1 on stdin and stdout.
@@ -101,53 +101,54 @@ pub enum Example {
 
 /// Arguments of `formic run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct RunArgs {
     /// The plan, a YAML file.
-    pub plan: PathBuf,
+    pub(crate) plan: PathBuf,
     /// Only check the plan.
     #[arg(long)]
-    pub check: bool,
+    pub(crate) check: bool,
     /// Peers to start [default: as many as the plan has agents, 4 if it has none].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub peers: Option<u32>,
+    pub(crate) peers: Option<u32>,
     /// How peers talk: in this process, or one OS process each over QUIC on loopback.
     #[arg(long, value_enum, default_value_t = TransportKind::Memory)]
-    pub transport: TransportKind,
+    pub(crate) transport: TransportKind,
     /// Use the mesh that this peer belongs to instead of starting peers.
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["peers", "transport", "kill", "state"])]
-    pub join: Vec<String>,
+    pub(crate) join: Vec<String>,
     /// Shape of the mesh: auto and mesh mean everybody to everybody.
     #[arg(long, value_name = "SHAPE", default_value = "auto")]
-    pub topology: String,
+    pub(crate) topology: String,
     /// An input of the plan; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub input: Vec<(String, String)>,
+    pub(crate) input: Vec<(String, String)>,
     /// Chaos: kill N random peers (or `home`, the peer that hosts the job) TIME after the job was
     /// accepted, e.g. 2@300ms; may be given several times. A majority of the job's home group is
     /// spared while others are left: without it no job can complete.
     #[arg(long, value_name = "N@TIME")]
-    pub kill: Vec<Kill>,
+    pub(crate) kill: Vec<Kill>,
     /// Seed of the chaos [default: random, printed].
     #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Keep state here: after a crash of everything the same command goes on with the job.
     #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
     /// Stop after this time, e.g. 90s or 15m.
     #[arg(long, value_name = "DURATION", value_parser = parse_span)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Append everything that happens to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
     /// Write the completion certificate here.
     #[arg(long, value_name = "FILE")]
-    pub certificate: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
     /// Print the report as one JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// No progress, no report: only the result, and errors.
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) later: RunLater,
 }
@@ -163,32 +164,32 @@ pub(crate) struct RunLater {
 
 /// Arguments of `formic peer`.
 #[derive(Debug, Args)]
-pub struct PeerArgs {
+pub(crate) struct PeerArgs {
     /// Where to listen: a loopback address, HOST:PORT; port 0 takes a free one, which is printed.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub listen: String,
+    pub(crate) listen: String,
     /// A peer of the mesh to join; without it, this peer founds a mesh.
     #[arg(long, value_name = "ADDR")]
-    pub join: Vec<String>,
+    pub(crate) join: Vec<String>,
     /// Its name in logs and status [default: peer-PORT].
     #[arg(long)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What this peer can do; may be given several times.
     #[arg(long, value_name = "C", value_parser = capability)]
-    pub capability: Vec<Capability>,
+    pub(crate) capability: Vec<Capability>,
     /// Tasks at once [default: the processors of this host].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
     /// An agent of its own: ADAPTER or ADAPTER:COMMAND LINE, e.g. 'jsonl:formic example treehash'.
     /// Without one, it runs the agents that plans bring.
     #[arg(long, value_name = "ADAPTER[:CONFIG]")]
-    pub agent: Option<String>,
+    pub(crate) agent: Option<String>,
     /// Keep state here: identity, and what it is home for.
     #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
     /// Append everything that happens to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
     /// Microseconds of the boot clock that the event log counts from.
     #[arg(long, hide = true, value_name = "US")]
     pub(crate) epoch_us: Option<u64>,
@@ -213,86 +214,87 @@ pub(crate) struct PeerLater {
 
 /// Arguments of `formic submit`.
 #[derive(Debug, Args)]
-pub struct SubmitArgs {
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct SubmitArgs {
     /// The plan, a YAML file. Relative paths in it are relative to where the peers run.
-    pub plan: PathBuf,
+    pub(crate) plan: PathBuf,
     /// A peer of the mesh.
     #[arg(long, value_name = "ADDR", required = true)]
-    pub join: Vec<String>,
+    pub(crate) join: Vec<String>,
     /// Print the job's id once it is accepted, and leave.
     #[arg(long)]
-    pub detach: bool,
+    pub(crate) detach: bool,
     /// An input of the plan; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub input: Vec<(String, String)>,
+    pub(crate) input: Vec<(String, String)>,
     /// Stop waiting after this time.
     #[arg(long, value_name = "DURATION", value_parser = parse_span)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Write the completion certificate here.
     #[arg(long, value_name = "FILE")]
-    pub certificate: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
     /// Print the report as one JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Only the result, and errors.
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Arguments of `formic status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// A peer of the mesh [default: the mesh of the latest `formic peer` on this host].
     #[arg(long, value_name = "ADDR")]
-    pub join: Vec<String>,
+    pub(crate) join: Vec<String>,
     /// Print one JSON object.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Arguments of `formic why`.
 #[derive(Debug, Args)]
-pub struct WhyArgs {
+pub(crate) struct WhyArgs {
     /// A job or a task: its id, the beginning of it, or a task's name [default: the last run].
     #[arg(value_name = "JOB|TASK")]
-    pub what: Option<String>,
+    pub(crate) what: Option<String>,
     /// The event log to read [default: that of the run].
     #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
 }
 
 /// Arguments of `formic verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The certificate, a JSON file.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Accept only signatures of these peers; without it the file itself says who signed.
     #[arg(long, value_name = "PEERID")]
-    pub peer: Vec<PeerId>,
+    pub(crate) peer: Vec<PeerId>,
     /// The plan the certificate must be about.
     #[arg(long, value_name = "FILE")]
-    pub plan: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
     /// An input of that plan.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "plan")]
-    pub input: Vec<(String, String)>,
+    pub(crate) input: Vec<(String, String)>,
 }
 
 /// Arguments of `formic doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Also check that the agents of this plan can start here.
-    pub plan: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
     /// An input of the plan.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "plan")]
-    pub input: Vec<(String, String)>,
+    pub(crate) input: Vec<(String, String)>,
     /// A state directory to check.
     #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// How peers of one `formic run` talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TransportKind {
+pub(crate) enum TransportKind {
     /// In this process.
     Memory,
     /// One OS process each, over QUIC on loopback.
@@ -301,7 +303,7 @@ pub enum TransportKind {
 
 impl TransportKind {
     /// Its name in reports.
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Quic => "quic",
@@ -311,16 +313,16 @@ impl TransportKind {
 
 /// Chaos: whom to kill, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kill {
+pub(crate) struct Kill {
     /// Whom.
-    pub whom: Victims,
+    pub(crate) whom: Victims,
     /// How long after the job was accepted.
-    pub after: Duration,
+    pub(crate) after: Duration,
 }
 
 /// Whom to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Victims {
+pub(crate) enum Victims {
     /// So many, at random.
     Random(u32),
     /// The peer that hosts the job.
@@ -330,7 +332,7 @@ pub enum Victims {
 /// Why a text is no `--kill`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadKill {
+pub(crate) enum BadKill {
     /// No `@`, or no number before it.
     #[error("expected N@TIME or home@TIME, e.g. 2@300ms")]
     Shape,

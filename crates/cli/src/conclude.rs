@@ -69,16 +69,38 @@ pub(crate) fn write_certificate(path: &Path, verdict: &Verdict) -> Result<String
     Ok(path.display().to_string())
 }
 
-/// The report as the user wants it.
-pub(crate) fn print(report: &Report, json: bool, quiet: bool) {
-    if json {
-        output::data(&report.json());
-    } else if !quiet {
-        output::data(&report.screen());
-    } else {
-        for (name, value) in &report.result {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            output::data(&format!("{name}: {}", text.trim_end()));
+/// How the user wants the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// One screen for people.
+    #[default]
+    Screen,
+    /// One JSON object.
+    Json,
+    /// The results alone.
+    Quiet,
+}
+
+impl Print {
+    /// Of the flags `--json` and `--quiet`; the first wins.
+    pub(crate) const fn of(flags: (bool, bool)) -> Self {
+        match flags {
+            (true, _) => Self::Json,
+            (false, true) => Self::Quiet,
+            (false, false) => Self::Screen,
+        }
+    }
+
+    pub(crate) fn show(self, report: &Report) {
+        match self {
+            Self::Screen => output::data(&report.screen()),
+            Self::Json => output::data(&report.json()),
+            Self::Quiet => {
+                for (name, value) in &report.result {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    output::data(&format!("{name}: {}", text.trim_end()));
+                }
+            }
         }
     }
 }

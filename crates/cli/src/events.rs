@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(follower.poll().unwrap(), 0);
         assert_eq!((follower.log.lines.len(), follower.log.unreadable), (1, 1));
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        std::io::Write::write_all(&mut file, &whole.as_bytes()[20..]).unwrap();
+        io::Write::write_all(&mut file, &whole.as_bytes()[20..]).unwrap();
         assert_eq!(follower.poll().unwrap(), 1);
         assert_eq!((follower.log.lines.len(), follower.log.unreadable), (2, 1));
         assert_eq!(read_file(&path).unwrap().lines, follower.log.lines);

@@ -1,4 +1,44 @@
 //! The `formic` binary: plans, reports and certificates for people and programs.
+//!
+//! ```text
+//!   plan.yaml --> CheckedPlan --> peers (this process, or one process each) --> verdict
+//!                     |                        |                                   |
+//!              exit 2, file:line:column   event log --> report, `formic why`   certificate --> `formic verify`
+//! ```
+//!
+//! Everything is in this library; `main.rs` calls [`main`]. What other programs may use: plans are checked and
+//! certificates are read and verified without any peer.
+//!
+//! ```
+//! use formic_cli::{CheckedPlan, Source};
+//!
+//! let text = "version: 1\ntasks:\n  build: {run: make}\n  test: {needs: [biuld], run: make test}\n";
+//! let source = Source { name: "plan.yaml".to_owned(), text: text.to_owned() };
+//! let stop = CheckedPlan::check(source, &Default::default()).unwrap_err();
+//! assert_eq!(stop.exit.code(), 2);
+//! assert!(stop.message.starts_with("plan.yaml:4:18: error: task `test` needs `biuld`"));
+//! assert!(stop.message.ends_with("did you mean `build`?"));
+//! ```
+//!
+//! **Guarantees.**
+//! - A bad plan is told whole, with file, line, column, what was expected and the nearest valid name, and nothing is
+//!   started (`plan::tests::bad_plans_get_their_messages`); damaged plans never panic
+//!   (`plan::tests::damaged_plans_are_told_or_read`).
+//! - `tasks.lost` is computed by walking the execution tree that produced the result
+//!   (`report::tests::a_spawned_task_without_result_is_lost`).
+//! - A certificate with any byte changed is refused with a reason
+//!   (`certificate::tests::every_flipped_byte_is_refused`, and with a real one in `tests/cli`).
+//! - Killed peers cost nothing but time, and a job goes on after all of them were killed (`tests/cli/jobs.rs`).
+//! - Ctrl-C leaves no process behind (`tests/cli/jobs.rs`).
+//! - What the contract has and this version does not is refused by name (`tests/cli/bad-commands.txt`).
+//!
+//! **Limits.** Unix only. Loopback only, as membership certificates do not exist yet. Output files of tasks lie in the
+//! folder of their run, of which the latest 20 are kept. `--kill N` spares a majority of the job's home group while
+//! others are left. After a reboot, a resumed job's log begins anew and `tasks.lost` counts from there. Token counts
+//! are `null`: this version has no meter.
+//!
+//! **Sources.** Messages in the form of compilers (`file:line:column: error: ...`). YAML events with spans from
+//! granit-parser. Deviation from YAML: anchors, aliases and tags are refused.
 
 mod args;
 mod certificate;

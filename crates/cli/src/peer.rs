@@ -24,15 +24,16 @@ pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     let link = link::quic(listen, &identity.0).await?;
     let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
     let spec = spec(args, &address)?;
-    let (name, alone) = (spec.name.clone(), seeds.is_empty());
+    let name = spec.name.clone();
     let peer = host::start(spec, link, identity, log, seeds).await?;
     let shown = address.strip_prefix("quic:").unwrap_or(&address);
     output::data(&format!("listening {shown} peer {}", peer.life().peer));
     let _note = Note::leave(shown);
     if !args.tied {
-        greet(&peer, &name, shown, alone);
+        let mesh = if args.join.is_empty() { "founds a mesh" } else { "joins the mesh" };
+        greet(&peer, (&name, mesh), shown);
     }
-    live(&peer, &mut interrupts, args.tied).await
+    live(&peer, &mut interrupts, args).await
 }
 
 fn event_log(args: &PeerArgs) -> Result<EventLog, Stop> {
@@ -87,8 +88,7 @@ fn own_agent(
     Ok(AgentSpec { name: "own".to_owned(), adapter, command, capabilities, slots })
 }
 
-fn greet(peer: &Peer, name: &str, address: &str, alone: bool) {
-    let mesh = if alone { "founds a mesh" } else { "joins the mesh" };
+fn greet(peer: &Peer, (name, mesh): (&str, &str), address: &str) {
     output::note(&format!(
         "{name} ({}) {mesh}. Others join with --join {address}; Ctrl-C leaves in good order.",
         peer.life()
@@ -96,10 +96,10 @@ fn greet(peer: &Peer, name: &str, address: &str, alone: bool) {
 }
 
 /// Until it is told to leave, by a signal, by a launcher that ends, or by a client.
-async fn live(peer: &Peer, interrupts: &mut Interrupts, tied: bool) -> Result<Exit, Stop> {
+async fn live(peer: &Peer, interrupts: &mut Interrupts, args: &PeerArgs) -> Result<Exit, Stop> {
     let told_to_leave = tokio::select! {
         () = interrupts.next() => true,
-        () = end_of_stdin(tied) => true,
+        () = end_of_stdin(args) => true,
         _ = peer.stopped() => false,
     };
     let ending = if told_to_leave {
@@ -121,8 +121,8 @@ async fn live(peer: &Peer, interrupts: &mut Interrupts, tied: bool) -> Result<Ex
     }
 }
 
-async fn end_of_stdin(tied: bool) {
-    if !tied {
+async fn end_of_stdin(args: &PeerArgs) {
+    if !args.tied {
         return core::future::pending().await;
     }
     let mut stdin = tokio::io::stdin();

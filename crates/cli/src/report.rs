@@ -17,6 +17,7 @@ pub(crate) use terminal::{cut, thousands};
 
 /// What `--json` prints. `null`: not known to this command, never a guess.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON contract")]
 pub(crate) struct Report {
     pub(crate) job: Option<String>,
     pub(crate) verdict: String,

@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
             let path = self.args.certificate.clone().unwrap_or_else(|| self.journal.certificate());
             report.certificate = Some(conclude::write_certificate(&path, verdict)?);
         }
-        conclude::print(&report, self.args.json, self.args.quiet);
+        conclude::Print::of((self.args.json, self.args.quiet)).show(&report);
         message.map_or(Ok(exit), |message| Err(Stop::new(exit, message)))
     }
 

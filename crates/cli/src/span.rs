@@ -3,9 +3,9 @@ use core::{fmt::Write as _, time::Duration};
 /// Why a text is no span of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no duration: expected e.g. 300ms, 2s, 15m or 1h30m")]
-pub struct BadSpan {
+pub(crate) struct BadSpan {
     /// The refused text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 const UNITS: [(&str, u64); 5] =
@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 5] =
 ///
 /// # Errors
 /// [`BadSpan`]; a bare number has no unit and is refused.
-pub fn parse_span(text: &str) -> Result<Duration, BadSpan> {
+pub(crate) fn parse_span(text: &str) -> Result<Duration, BadSpan> {
     let bad = || BadSpan { text: text.chars().take(80).collect() };
     let mut rest = text;
     let mut total_us: u64 = 0;
@@ -37,14 +37,14 @@ pub fn parse_span(text: &str) -> Result<Duration, BadSpan> {
 }
 
 /// A span for people: `340 ms`, `2.4 s`, `3 min 20 s`.
-pub fn show_ms(ms: u64) -> String {
+pub(crate) fn show_ms(ms: u64) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    drop(match ms {
+    let _ = match ms {
         0..1_000 => write!(text, "{ms} ms"),
         1_000..60_000 => write!(text, "{}.{:02} s", ms / 1_000, ms % 1_000 / 10),
         _ => write!(text, "{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-    });
+    };
     text
 }
 

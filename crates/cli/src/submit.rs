@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     args::{RunArgs, SubmitArgs},
-    conclude,
+    conclude::{self, Print},
     exit::{Exit, Stop},
     interrupt::Interrupts,
     link, output,
@@ -29,28 +29,10 @@ pub(crate) struct Wish {
     print: Print,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Print {
-    #[default]
-    Screen,
-    Json,
-    Quiet,
-}
-
-impl Print {
-    fn of(json: bool, quiet: bool) -> Self {
-        match (json, quiet) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Quiet,
-            (false, false) => Self::Screen,
-        }
-    }
-}
-
 impl Wish {
     pub(crate) fn of_run(args: &RunArgs) -> Self {
         let (timeout, certificate) = (args.timeout, args.certificate.clone());
-        Self { detach: false, timeout, certificate, print: Print::of(args.json, args.quiet) }
+        Self { detach: false, timeout, certificate, print: Print::of((args.json, args.quiet)) }
     }
 }
 
@@ -58,7 +40,7 @@ pub(crate) async fn run(args: &SubmitArgs) -> Result<Exit, Stop> {
     let given = args.input.iter().cloned().collect();
     let plan = CheckedPlan::load(&args.plan, &given)?;
     let (timeout, certificate) = (args.timeout, args.certificate.clone());
-    let print = Print::of(args.json, args.quiet);
+    let print = Print::of((args.json, args.quiet));
     on_mesh(&plan, &args.join, &Wish { detach: args.detach, timeout, certificate, print }).await
 }
 
@@ -114,7 +96,7 @@ fn tell(verdict: &Verdict, wish: &Wish) -> Result<Exit, Stop> {
     if let Some(path) = &wish.certificate {
         report.certificate = Some(conclude::write_certificate(path, verdict)?);
     }
-    conclude::print(&report, wish.print == Print::Json, wish.print == Print::Quiet);
+    wish.print.show(&report);
     Ok(exit)
 }
 

@@ -54,7 +54,9 @@ impl Peers {
 
     pub(crate) async fn leave(&mut self, grace: Duration) {
         let mut leaving = JoinSet::new();
-        for peer in self.peers.iter().filter(|peer| peer.is_running()).cloned() {
+        let running: Vec<Peer> =
+            self.peers.iter().filter(|peer| peer.is_running()).cloned().collect();
+        for peer in running {
             leaving.spawn(async move { peer.leave().await });
         }
         let all = async { while leaving.join_next().await.is_some() {} };

@@ -26,7 +26,7 @@ pub(crate) fn choose(
     match capable.first() {
         Some(agent) => problems.extend(form(task, agent).err()),
         None => {
-            unplaced.push(Unplaced { task: task.name.to_owned(), problem: missing(task, agents) })
+            unplaced.push(Unplaced { task: task.name.to_owned(), problem: missing(task, agents) });
         }
     }
     None

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use formic::{Adapter, AgentSpec, Capability, Plan};
-use serde_json::Value;
 
 use super::{
     CheckedPlan, Problem, Source, Unplaced,
@@ -69,7 +68,7 @@ fn whole(
 
 fn version(fields: &mut Fields<'_, '_>) {
     let Some(entry) = fields.need("version") else { return };
-    if entry.value.json() != Value::from(1) {
+    if entry.value.json().as_i64() != Some(1) {
         fields.problems.push(expected(
             &entry.value,
             "`version`",

@@ -46,9 +46,9 @@ impl Problem {
         let gutter = " ".repeat(number.to_string().len());
         let mut out = format!("{}:{number}:{column}: error: {}\n", source.name, self.message);
         // Writing to a String cannot fail.
-        drop(write!(out, " {number} | {}\n {gutter} | {pad}{}", show(line), "^".repeat(width)));
+        let _ = write!(out, " {number} | {}\n {gutter} | {pad}{}", show(line), "^".repeat(width));
         if let Some(help) = &self.help {
-            drop(write!(out, "\n {gutter} = {help}"));
+            let _ = write!(out, "\n {gutter} = {help}");
         }
         out
     }

@@ -1,7 +1,7 @@
 use core::ops::Range;
 use std::iter::Peekable;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::problem::Problem;
@@ -41,7 +41,7 @@ impl Node {
         match &self.kind {
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
-            Kind::Scalar { text, plain } => match scalar(text, *plain) {
+            Kind::Scalar { .. } => match self.json() {
                 Value::Null => "nothing",
                 Value::Bool(_) => "a truth value",
                 Value::Number(_) => "a number",
@@ -53,7 +53,8 @@ impl Node {
     /// The same as JSON, as the YAML 1.2 core schema reads it.
     pub(crate) fn json(&self) -> Value {
         match &self.kind {
-            Kind::Scalar { text, plain } => scalar(text, *plain),
+            Kind::Scalar { text, plain: true } => plain_scalar(text),
+            Kind::Scalar { text, plain: false } => Value::String(text.clone()),
             Kind::List(items) => Value::Array(items.iter().map(Self::json).collect()),
             Kind::Map(entries) => {
                 let pairs = entries.iter().map(|entry| (entry.key.clone(), entry.value.json()));
@@ -63,10 +64,7 @@ impl Node {
     }
 }
 
-fn scalar(text: &str, plain: bool) -> Value {
-    if !plain {
-        return Value::String(text.to_owned());
-    }
+fn plain_scalar(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return Value::Bool(true),
@@ -156,16 +154,16 @@ impl<'a> Reader<'a> {
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.plainness(&place, anchor, tag.is_some());
+                self.plainness(&place, anchor, tag.as_deref());
                 let plain = style == ScalarStyle::Plain;
                 Ok(Node { place, kind: Kind::Scalar { text: text.into_owned(), plain } })
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.plainness(&place, anchor, tag.is_some());
+                self.plainness(&place, anchor, tag.as_deref());
                 self.list(place, depth)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.plainness(&place, anchor, tag.is_some());
+                self.plainness(&place, anchor, tag.as_deref());
                 self.map(place, depth)
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
@@ -175,12 +173,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn plainness(&mut self, place: &Range<usize>, anchor: usize, tagged: bool) {
+    fn plainness(&mut self, place: &Range<usize>, anchor: usize, tag: Option<&Tag>) {
         if anchor != 0 {
             let message = "anchors are no part of the plan format: write it out";
             self.problems.push(Problem::new(place, message));
         }
-        if tagged {
+        if tag.is_some() {
             self.problems.push(Problem::new(place, "tags are no part of the plan format"));
         }
     }

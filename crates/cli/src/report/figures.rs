@@ -17,7 +17,7 @@ pub(crate) fn figures(report: &mut Report, lines: &[LogLine], job: Option<&str>)
     let base_us = start.map_or(0, |start| lines[start].at_us);
     let kills = kills(recent);
     let log = Figures { lines, recent, base_us, job: of_job, root: tree.root(), kills };
-    report.tasks = log.tasks(&winning, tree.is_decided());
+    report.tasks = log.tasks(&winning, &tree);
     report.peers = log.peers();
     report.messages = log.messages();
     report.ms = log.times(&winning);
@@ -94,7 +94,7 @@ impl<'a> Figures<'a> {
         })
     }
 
-    fn tasks(&self, winning: &Winning<'_>, decided: bool) -> Tasks {
+    fn tasks(&self, winning: &Winning<'_>, tree: &Tree<'_>) -> Tasks {
         let ok = winning.tasks.values().filter(|(_, outcome)| *outcome == "ok").count() as u64;
         let known = winning.tasks.len() as u64;
         let finished: Vec<_> = self.finished().collect();
@@ -114,7 +114,7 @@ impl<'a> Figures<'a> {
             respawned: Some(self.respawned().count() as u64),
             duplicates: Some((finished.len() - counted.len()) as u64),
             // Before the result is decided every open task would look lost.
-            lost: decided.then_some(winning.lost.len() as u64),
+            lost: tree.is_decided().then_some(winning.lost.len() as u64),
             divergent_results: Some(divergent.count() as u64),
         }
     }
@@ -185,7 +185,12 @@ impl<'a> Figures<'a> {
             self.finished().filter(|(_, life, key)| counts(life, key)).map(|(at, ..)| at);
         Times {
             spawn: self.spawn(),
-            first_task: self.started().map(|(at, ..)| at).filter(|at| *at >= self.base_us).map(|at| self.ms(at)).min(),
+            first_task: self
+                .started()
+                .map(|(at, ..)| at)
+                .filter(|at| *at >= self.base_us)
+                .map(|at| self.ms(at))
+                .min(),
             last_body: last_body.filter(|at| *at >= self.base_us).map(|at| self.ms(at)).max(),
             complete: self
                 .first(|it| matches!(it, LogEvent::JobComplete { job: of, .. } if of == job)),

@@ -138,8 +138,11 @@ fn a_resumed_run_counts_its_own_times_and_peers_and_all_tasks() {
         .map(|line| serde_json::from_str::<LogLine>(line).unwrap())
         .map(|line| LogLine { at_us: line.at_us + 5_000_000, ..line })
         .collect();
-    let mut lines: Vec<LogLine> =
-        before.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut lines: Vec<LogLine> = before
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     lines.extend(later);
     let mut report = Report::default();
     report.measure(&lines, Some("j"));

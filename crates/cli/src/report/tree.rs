@@ -68,23 +68,16 @@ impl<'a> Tree<'a> {
         let mut open: Vec<(&str, &str)> =
             self.root_life(root).map(|life| (root, life)).into_iter().collect();
         while let Some((owner, life)) = open.pop() {
-            let children = self.spawned.get(owner).into_iter().flatten();
-            for (key, _) in children.filter(|(_, at)| *at == life) {
-                if winning.tasks.contains_key(key) || winning.lost.contains(key) {
-                    continue;
-                }
-                match self.result(key, life) {
-                    Some(known) => {
-                        winning.tasks.insert(key, (known.by, known.outcome));
-                        open.push((key, known.by));
-                    }
-                    None => {
-                        winning.lost.insert(key);
-                    }
-                }
+            for key in self.spawned_by(owner, life) {
+                open.extend(winning.enter(key, self.result(key, life)));
             }
         }
         winning
+    }
+
+    fn spawned_by(&self, owner: &str, life: &str) -> impl Iterator<Item = &'a str> {
+        let children = self.spawned.get(owner).into_iter().flatten();
+        children.filter(move |(_, at)| *at == life).map(|(key, _)| *key)
     }
 
     /// Of the lives that executed the root: the first that decided, else the last one.
@@ -98,5 +91,24 @@ impl<'a> Tree<'a> {
     fn result(&self, key: &str, life: &str) -> Option<Known<'a>> {
         let known = self.done.get(key)?;
         known.iter().find(|known| known.at == life).or(known.first()).copied()
+    }
+}
+
+impl<'a> Winning<'a> {
+    /// The execution that counts, whose children count too; `None` if it is known already or lost.
+    fn enter(&mut self, key: &'a str, known: Option<Known<'a>>) -> Option<(&'a str, &'a str)> {
+        if self.tasks.contains_key(key) || self.lost.contains(key) {
+            return None;
+        }
+        match known {
+            Some(known) => {
+                self.tasks.insert(key, (known.by, known.outcome));
+                Some((key, known.by))
+            }
+            None => {
+                self.lost.insert(key);
+                None
+            }
+        }
     }
 }

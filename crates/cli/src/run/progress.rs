@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, io::IsTerminal as _};
 use formic::{LogEvent, LogLine};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::thousands;
+use crate::{args::RunArgs, report::thousands};
 
 /// A bar on a terminal; nothing elsewhere.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal();
+    pub(crate) fn new(args: &RunArgs) -> Self {
+        let shown = !args.quiet && std::io::stderr().is_terminal();
         let target =
             if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);

@@ -82,7 +82,7 @@ impl<'a> Watch<'a> {
             journal,
             chaos,
             job,
-            progress: Progress::new(args.quiet),
+            progress: Progress::new(args),
             accepted,
             deadline: left.map(|left| accepted + left),
             lives: BTreeMap::new(),

@@ -97,22 +97,26 @@ impl<'a> Chapters<'a> {
                 )
             }
             LogEvent::JobComplete { outcome, .. } => format!("{at} decided the result: {outcome}"),
-            LogEvent::JobVerdict { tasks, excluded, .. } => {
-                self.notices.insert("verdict", 1).is_none().then(|| {
-                    let without = if excluded.is_empty() {
-                        String::new()
-                    } else {
-                        format!(", without {}", excluded.join(", "))
-                    };
-                    format!("sealed and proved: {} tasks{without}", thousands(*tasks))
-                })?
-            }
+            LogEvent::JobVerdict { tasks, excluded, .. } => return self.proved(*tasks, excluded),
             LogEvent::JobAnomaly { what, .. } => format!("ANOMALY at {at}: {what}"),
             LogEvent::Misbehaved { who, what } => format!("{at} refused what {who} sent: {what}"),
             LogEvent::RunFinished { verdict, exit } => {
                 format!("the command ended: {verdict} (exit {exit})")
             }
             _ => return None,
+        })
+    }
+
+    /// Told once: all peers learn the same.
+    fn proved(&mut self, tasks: u64, excluded: &[String]) -> Option<String> {
+        if self.notices.insert("verdict", 1).is_some() {
+            return None;
+        }
+        let tasks = thousands(tasks);
+        Some(if excluded.is_empty() {
+            format!("sealed and proved: {tasks} tasks")
+        } else {
+            format!("sealed and proved: {tasks} tasks, without {}", excluded.join(", "))
         })
     }
 

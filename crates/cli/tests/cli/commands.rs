@@ -63,7 +63,8 @@ async fn bad_command_lines_get_their_messages() {
 async fn help_names_every_command() {
     let world = World::new();
     let help = world.formic(&["--help"]).await.exit(0).stdout;
-    for command in ["run", "peer", "submit", "status", "why", "verify", "example", "doctor", "man"] {
+    for command in ["run", "peer", "submit", "status", "why", "verify", "example", "doctor", "man"]
+    {
         assert!(help.contains(&format!("  {command}")), "{help}");
     }
     assert!(!help.contains("__exec"), "{help}");

@@ -7,7 +7,8 @@ async fn a_tree_has_one_hash_however_it_is_computed() {
     let world = World::new();
     let (hash, input) = (world.local_hash().await, format!("dir={}", world.text("tree")));
     for transport in ["memory", "quic"] {
-        let words = ["run", &treehash(), "--input", &input, "--peers", "4", "--transport", transport];
+        let words =
+            ["run", &treehash(), "--input", &input, "--peers", "4", "--transport", transport];
         let report = world.formic(&[&words[..], &["--json"]].concat()).await.exit(0).json();
         assert_eq!(report["result"], json!({"tree": hash}), "{transport}");
         // The tree, 12, 12 * 12 and 12 * 12 directories.
@@ -32,7 +33,10 @@ async fn two_of_five_processes_are_killed_and_nothing_is_lost() {
         assert_eq!(report["result"], json!({"tree": hash}));
         assert_eq!(report["tasks"]["lost"], 0);
         assert_eq!(report["tasks"]["total"], 301);
-        assert_eq!(report["peers"], json!({"started": 5, "killed": 2, "alive": 3, "by_capability": {"fs": 5, "hash": 5}}));
+        assert_eq!(
+            report["peers"],
+            json!({"started": 5, "killed": 2, "alive": 3, "by_capability": {"fs": 5, "hash": 5}})
+        );
         assert!(report["ms"]["detect_max"].is_u64(), "{report}");
     }
     let why = world.formic(&["why"]).await.exit(0).stdout;
@@ -74,9 +78,15 @@ async fn a_job_goes_on_after_all_processes_were_killed() {
         let state = world.text(transport);
         let words = ["run", &treehash(), "--input", &input, "--transport", transport];
         let words = [&words[..], &["--state", &state, "--json"]].concat();
-        let killed = world.formic(&[&words[..], &["--peers", "5", "--kill", "5@0ms"]].concat()).await.exit(4);
+        let killed = world
+            .formic(&[&words[..], &["--peers", "5", "--kill", "5@0ms"]].concat())
+            .await
+            .exit(4);
         assert!(killed.stderr.contains("the same command goes on with the job"), "{killed:?}");
-        assert_eq!((&killed.json()["verdict"], &killed.json()["durable"]), (&json!("no-quorum"), &json!(true)));
+        assert_eq!(
+            (&killed.json()["verdict"], &killed.json()["durable"]),
+            (&json!("no-quorum"), &json!(true))
+        );
 
         let other = world.write("other.yaml", "version: 1\ntasks:\n  a: {run: echo a}\n");
         let refused = world.formic(&["run", &other, "--state", &state]).await.exit(2);
@@ -86,7 +96,11 @@ async fn a_job_goes_on_after_all_processes_were_killed() {
         let report = resumed.json();
         assert_eq!(report["job"], killed.json()["job"]);
         assert_eq!(report["result"], json!({"tree": hash}));
-        assert_eq!((&report["resumed"], &report["tasks"]["lost"]), (&json!(true), &json!(0)), "{report}");
+        assert_eq!(
+            (&report["resumed"], &report["tasks"]["lost"]),
+            (&json!(true), &json!(0)),
+            "{report}"
+        );
         assert_eq!(report["peers"]["started"], 5);
 
         let next = world.formic(&words).await.exit(0).json();

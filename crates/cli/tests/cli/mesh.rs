@@ -22,13 +22,17 @@ async fn a_plan_is_submitted_to_a_mesh_that_grows_and_shrinks() {
     let job = world.formic(&[&submit[..], &["--detach"]].concat()).await.exit(0).stdout;
     assert_eq!(job.trim().len(), 32, "{job:?}");
     let table = world.formic(&["status"]).await.exit(0).stdout;
-    assert!(table.contains("alice") && table.contains("carol") && table.contains(job.trim()), "{table}");
+    assert!(
+        table.contains("alice") && table.contains("carol") && table.contains(job.trim()),
+        "{table}"
+    );
 
     interrupt(&second);
     ended(second).await.exit(0);
     members(&world, &seed, 2).await;
     // Who leaves in good order has nothing that others must do again.
-    let respawned = world.events("events").iter().filter(|it| it["event"] == "task_respawned").count();
+    let respawned =
+        world.events("events").iter().filter(|it| it["event"] == "task_respawned").count();
     assert_eq!(respawned, 0);
 
     let plan = world.write("gpu.yaml", "version: 1\ntasks:\n  t: {requires: [gpu], run: x}\n");
@@ -53,7 +57,8 @@ async fn an_interrupted_submission_cancels_its_job() {
     interrupt(&submitter);
     ended(submitter).await.exit(130);
     world.event("events", "job_verdict").await;
-    let refused = world.formic(&["peer", "--join", &seed, "--agent", "jsonl:no-such-program"]).await;
+    let refused =
+        world.formic(&["peer", "--join", &seed, "--agent", "jsonl:no-such-program"]).await;
     assert!(refused.exit(3).stderr.contains("no-such-program"));
     interrupt(&founder);
     ended(founder).await.exit(0);

@@ -118,7 +118,8 @@ impl World {
 }
 
 pub(crate) async fn ended(child: Child) -> Ended {
-    let output = timeout(WATCHDOG, child.wait_with_output()).await.expect("the command hangs").unwrap();
+    let output =
+        timeout(WATCHDOG, child.wait_with_output()).await.expect("the command hangs").unwrap();
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
