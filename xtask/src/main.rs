@@ -18,7 +18,7 @@ usage: cargo xtask COMMAND
   layers                   check who may depend on whom, and the pure crates' lints
   sim [completion] [--seeds N] [--first S] [--jobs J]
                            run N seeds (default 2000) of the simulator from seed S (default 1)
-  sim replay SEED          run one seed again and print what happened
+  sim replay SEED [LINES]  run one seed again and print what happened
 ";
 
 fn main() -> ExitCode {

@@ -22,8 +22,12 @@ struct Options {
 }
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
-    if let ["replay", seed] = words {
-        return replay(number("SEED", seed)?);
+    match words {
+        ["replay", seed] => return replay(number("SEED", seed)?, 80),
+        ["replay", seed, lines] => {
+            return replay(number("SEED", seed)?, number("LINES", lines)?);
+        }
+        _ => {}
     }
     let options = parse(words)?;
     let start = Instant::now();
@@ -111,6 +115,10 @@ fn print(options: &Options, sum: &Report, seconds: f64) {
         sum.waived
     );
     println!(
+        "  {} runs lost all that knew the verdict: whether the others end is not judged",
+        sum.untold
+    );
+    println!(
         "  fault-free, virtual: last body to complete {:?} (max {:?}), complete to first verdict \
          {:?}, first to last verdict {:?}",
         sum.to_complete.mean(),
@@ -123,8 +131,9 @@ fn print(options: &Options, sum: &Report, seconds: f64) {
     println!("  {virtual_hours:.1} virtual hours in {seconds:.1} s, {speed:.0} seeds/s");
 }
 
-fn replay(seed: u64) -> Result<(), String> {
-    match completion::run(seed) {
+fn replay(seed: u64, lines: u64) -> Result<(), String> {
+    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    match completion::replay(seed, lines) {
         Ok(report) => {
             println!("seed {seed} holds\n{report:#?}");
             Ok(())

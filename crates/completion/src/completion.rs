@@ -235,6 +235,9 @@ impl Completion {
             Message::HomePut { spec } => self.on_home_put(from, spec),
             Message::HomeAck => self.on_home_ack(from),
             Message::HomeBack => self.on_home_back(from),
+            Message::HomeBackAck => {
+                self.home.owed.remove(&from);
+            }
             Message::Work { key, attempt, descriptor, waiter, grand, hints } => {
                 let waiting = (waiter, grand);
                 self.on_work(from, (key, attempt, descriptor), waiting, hints);

@@ -53,7 +53,7 @@ pub(crate) struct Home {
     stored: BTreeSet<usize>,
     pub(crate) origin: Origin,
     /// Lives that have not heard of this one's return.
-    owed: BTreeSet<Life>,
+    pub(crate) owed: BTreeSet<Life>,
     pub(crate) decided: Option<Arc<Decree>>,
     pub(crate) root_outcome: Option<Outcome>,
     pub(crate) reign: Reign,
@@ -119,7 +119,6 @@ impl Completion {
     }
 
     pub(crate) fn on_home_ack(&mut self, from: Life) {
-        self.home.owed.remove(&from);
         if let Some(rank) = self.home.rank_of(from.peer) {
             self.home.stored.insert(rank);
             self.check_accepted();
@@ -144,7 +143,7 @@ impl Completion {
     }
 
     pub(crate) fn on_home_back(&mut self, from: Life) {
-        self.send(from, Message::HomeAck);
+        self.send(from, Message::HomeBackAck);
         let newer = self.home.backs.insert(from.peer, from) < Some(from);
         if let Some(rank) = self.home.rank_of(from.peer).filter(|_| newer) {
             self.home.lives[rank] = from;
@@ -356,6 +355,10 @@ impl Completion {
             return;
         }
         if self.home.reign == Reign::Acts {
+            // The verdict may have come from one that died while it spread it.
+            if self.closed.is_some() && !self.wave.announces {
+                self.announce_to_all();
+            }
             return self.go_on();
         }
         if rank > 0 && self.closed.is_none() && self.first_is_gone() {

@@ -159,6 +159,9 @@ pub enum Message {
     },
     /// I know the verdict (T24).
     AnnounceAck,
+    /// I know which life holds that rank now. Not [`HomeAck`](Self::HomeAck): whoever knows of a return
+    /// need not have stored the job, and the other way round.
+    HomeBackAck,
 }
 
 impl Message {

@@ -12,5 +12,6 @@ use crate::{
     JobSpec, Message, Record, Seal, Signal, Spawn, Statement, Tally, Verdict, Waiter,
 };
 
+mod home;
 mod ledger;
 mod peer;

@@ -161,7 +161,9 @@ impl<V: Clone + Eq + Hash> Register<V> {
         let reserved = Ballot { round: 1, rank: 0 };
         // The value of an earlier life may be under way: it must be repeated (tests::reserved).
         let accepted = self.accepted.as_ref().map(|(_, value)| value.clone());
+        // Once refused, the reserved round is lost: its promise is at another replica.
         if self.rank == 0
+            && self.highest == 1
             && self.promised.is_none_or(|promised| promised == reserved)
             && let Some(value) = accepted.or_else(|| self.proposal.clone())
         {

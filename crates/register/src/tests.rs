@@ -63,6 +63,20 @@ fn reserved_round_is_gone_after_a_promise() {
     assert!(out.contains(&Effect::Send { to: life(2, 1), message: prepare }), "{out:?}");
 }
 
+/// A refused reserved round is over: whoever repeats it is refused for ever. Found by the simulator.
+#[test]
+fn reserved_round_is_gone_after_a_refusal() {
+    let mut first = replica(3, 0);
+    feed(&mut first, Input::Propose(7));
+    let message = Message::Refuse { ballot: ballot(1, 0), promised: ballot(2, 1) };
+    feed(&mut first, Input::Message { from: life(1, 1), message });
+    let mut out = Vec::new();
+    let later = Time::ZERO + core::time::Duration::from_secs(1);
+    first.handle(later, Input::Deadline, &mut out).unwrap();
+    let prepare = Message::Prepare { ballot: ballot(3, 0) };
+    assert!(out.contains(&Effect::Send { to: life(1, 1), message: prepare }), "{out:?}");
+}
+
 #[test]
 fn two() {
     let mut anchor = replica(2, 0);

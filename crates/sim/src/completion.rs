@@ -13,6 +13,9 @@ mod detector;
 pub mod plan;
 mod world;
 
+/// Events kept for a violation, unless more are asked for.
+const TRACE: usize = 80;
+
 /// What one run, or the sum of many, did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -42,6 +45,8 @@ pub struct Report {
     pub closed: u64,
     /// Runs whose home group lost its quorum for good before it had stored the job.
     pub waived: u64,
+    /// Runs in which all lives that knew the verdict died for good: the others cannot learn it.
+    pub untold: u64,
     /// Runs in which the two proofs disagreed for a while or for good.
     pub anomalies: u64,
     /// Virtual time, summed.
@@ -102,6 +107,7 @@ impl Report {
             (&mut self.exclusions, other.exclusions),
             (&mut self.closed, other.closed),
             (&mut self.waived, other.waived),
+            (&mut self.untold, other.untold),
             (&mut self.anomalies, other.anomalies),
         ];
         pairs.into_iter().for_each(|(sum, one)| *sum += one);
@@ -137,14 +143,23 @@ pub fn run(seed: u64) -> Result<Report, Violation> {
 /// # Errors
 /// The first claim that did not hold, with the last events before it.
 pub fn run_plan(seed: u64, plan: &plan::Plan) -> Result<(Report, Digest), Violation> {
-    match world::World::new(seed, plan, false).run() {
+    match world::World::new(seed, plan, 0).run() {
         Ok(result) => Ok(result),
         // A second run writes the trace down: nobody pays for it while all is well.
-        Err(quiet) => match world::World::new(seed, plan, true).run() {
+        Err(quiet) => match world::World::new(seed, plan, TRACE).run() {
             Err(traced) => Err(traced),
             Ok(_) => Err(quiet),
         },
     }
+}
+
+/// Runs one seed and keeps the last `lines` events of a violation.
+///
+/// # Errors
+/// The first claim that did not hold.
+pub fn replay(seed: u64, lines: usize) -> Result<Report, Violation> {
+    let plan = plan::Plan::of(seed);
+    world::World::new(seed, &plan, lines).run().map(|(report, _)| report)
 }
 
 /// Runs `count` seeds from `first` on, one after the other.

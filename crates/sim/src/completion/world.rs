@@ -26,7 +26,6 @@ use crate::{
 
 /// After the calm, everything has to be over within this virtual time.
 const PATIENCE: Duration = Duration::from_secs(120);
-const TRACE: usize = 80;
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
@@ -80,8 +79,12 @@ pub(super) struct World<'a> {
     spec: Arc<JobSpec>,
     truth: Truth,
     pub(super) report: Report,
+    /// Messages so far on each link.
+    sent: BTreeMap<(Life, Life), u64>,
     print: u64,
-    trace: Option<VecDeque<String>>,
+    /// The last events, at most `traced`.
+    trace: VecDeque<String>,
+    traced: usize,
 }
 
 pub(super) fn life(peer: usize, incarnation: u64) -> Life {
@@ -99,7 +102,7 @@ pub(super) fn index(life: Life) -> usize {
 type Checked = Result<(), Violation>;
 
 impl<'a> World<'a> {
-    pub(super) fn new(seed: u64, plan: &'a Plan, traced: bool) -> Self {
+    pub(super) fn new(seed: u64, plan: &'a Plan, traced: usize) -> Self {
         let job = JobId::derive(life(0, 1), seed);
         let host = |peer| Host {
             life: life(peer, 0),
@@ -127,8 +130,10 @@ impl<'a> World<'a> {
             spec: Arc::new(JobSpec { job, root, plan: plan_digest, home }),
             truth: Truth::default(),
             report: Report { seeds: 1, ..Report::default() },
+            sent: BTreeMap::new(),
             print: seed,
-            trace: traced.then(VecDeque::new),
+            trace: VecDeque::new(),
+            traced,
         };
         for (peer, at) in plan.start.iter().enumerate() {
             world.at(*at, What::Start { peer });
@@ -154,17 +159,17 @@ impl<'a> World<'a> {
     }
 
     fn violation(&self, oracle: &'static str, what: String) -> Violation {
-        let trace = self.trace.iter().flatten().cloned().collect();
+        let trace = self.trace.iter().cloned().collect();
         Violation { seed: self.seed, oracle, at: self.now, what, trace }
     }
 
     fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.now;
-        if let Some(trace) = &mut self.trace {
-            if trace.len() == TRACE {
-                trace.pop_front();
+        if self.traced > 0 {
+            if self.trace.len() == self.traced {
+                self.trace.pop_front();
             }
-            trace.push_back(format!("{now:?} {}", line()));
+            self.trace.push_back(format!("{now:?} {}", line()));
         }
     }
 
@@ -204,16 +209,22 @@ impl<'a> World<'a> {
         let told = self.truth.verdicts.is_empty()
             || self.hosts.iter().any(|host| knows(&host) && !host.disk.is_empty());
         let alive: Vec<_> = self.hosts.iter().filter(|host| host.alive).map(last).collect();
+        self.report.untold = u64::from(!told);
         if told {
             nothing_hangs::at_end(&alive).map_err(|what| self.violation("nothing_hangs", what))?;
         }
         acked_not_lost::at_end(&self.truth)
             .map_err(|what| self.violation("acked_not_lost", what))?;
-        if self.plan.faults.is_empty() && self.plan.loss + self.plan.late == 0 {
+        let quiet = self.plan.faults.is_empty() && self.plan.loss + self.plan.late == 0;
+        if quiet && self.plan.cancel.is_none() {
             let truth = &self.truth;
             self.report.to_complete.add(Some(truth.last_end), truth.complete);
             self.report.to_verdict.add(truth.complete, truth.first_verdict);
-            self.report.to_all.add(truth.first_verdict, truth.last_verdict);
+            // Who joins later than the verdict cannot know it before.
+            if truth.first_verdict.is_some_and(|at| self.plan.start.iter().all(|start| *start < at))
+            {
+                self.report.to_all.add(truth.first_verdict, truth.last_verdict);
+            }
         }
         Ok(())
     }
@@ -297,6 +308,10 @@ impl<'a> World<'a> {
             What::Up { life, .. } => self.feed(peer, Input::Up { life }),
             What::Down { life, .. } => self.feed(peer, Input::Down { life }),
             What::Wake { .. } => {
+                // An earlier wake took the place of this one.
+                if self.hosts[peer].wake.is_none_or(|at| at > self.now) {
+                    return Ok(());
+                }
                 self.hosts[peer].wake = None;
                 self.feed(peer, Input::Deadline)
             }
@@ -422,14 +437,19 @@ impl<'a> World<'a> {
     /// A link: loses, doubles, delays.
     fn link(&mut self, from: Life, to: Life, what: &dyn Fn(Life) -> What) {
         self.report.messages += 1;
-        let id = [index(from) as u64, from.incarnation.0, index(to) as u64, self.report.messages];
+        // A message's draws depend on its link alone: what others say changes nothing for it.
+        let number = self.sent.entry((from, to)).or_default();
+        *number += 1;
+        let (from_peer, to_peer) = (index(from) as u64, index(to) as u64);
+        let link = from_peer << 32 | to_peer;
+        let id = [link, from.incarnation.0 << 32 | to.incarnation.0, *number, 0];
         if self.draw.chance("loss", &id, self.plan.loss) {
             self.note(|| format!("{from} -> {to} lost"));
             return;
         }
         let copies = 1 + u64::from(self.draw.chance("doubled", &id, self.plan.doubled));
         for copy in 0..copies {
-            let id = [id[0], id[1], id[2], id[3] + copy * 1_000_003];
+            let id = [id[0], id[1], id[2], copy];
             let late = self.draw.chance("late", &id, self.plan.late);
             let extra = if late { self.draw.below("lateness", &id, 60_000) } else { 0 };
             let delay = 500 + self.draw.below("delay", &id, 1_000) + extra;
