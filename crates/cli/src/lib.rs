@@ -69,7 +69,10 @@ mod why;
 use core::time::Duration;
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{
+    CommandFactory as _, Parser as _,
+    error::{ContextKind, ContextValue},
+};
 
 use args::{Cli, Command};
 pub use certificate::{
@@ -97,12 +100,27 @@ pub fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if error.use_stderr() {
-        output::note(text.trim_end());
+        let text = text.trim_end();
+        match slip(error).filter(|_| !text.contains("tip:")) {
+            Some(command) => output::note(&format!("{text}\ndid you mean `formic {command}`?")),
+            None => output::note(text),
+        }
         Exit::Usage.into()
     } else {
         output::data(&text);
         Exit::Ok.into()
     }
+}
+
+/// The command that was meant, where another word was written.
+fn slip(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(written)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let command = Cli::command();
+    let names =
+        command.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
+    nearest::nearest(written, names).map(str::to_owned)
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
