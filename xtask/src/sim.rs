@@ -1,6 +1,7 @@
 //! Many seeds of the simulator on all cores.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -39,7 +40,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     if violations.is_empty() {
         return Ok(());
     }
-    Err(format!("{} of {} seeds violate a claim", violations.len(), options.seeds))
+    let oracles = by_oracle(&violations);
+    Err(format!("{} of {} seeds violate a claim: {oracles}", violations.len(), options.seeds))
 }
 
 fn parse(words: &[&str]) -> Result<Options, String> {
@@ -79,7 +81,7 @@ fn campaign(options: &Options) -> (Report, Vec<Violation>) {
             if seed >= end {
                 return (sum, violations);
             }
-            match completion::run(seed) {
+            match guarded(seed) {
                 Ok(report) => sum.merge(&report),
                 Err(violation) => violations.push(violation),
             }
@@ -97,6 +99,21 @@ fn campaign(options: &Options) -> (Report, Vec<Violation>) {
     });
     violations.sort_by_key(|violation| violation.seed);
     (sum, violations)
+}
+
+/// A machine that panics is a violation of its seed, not the end of the campaign.
+fn guarded(seed: u64) -> Result<Report, Violation> {
+    let run = std::panic::catch_unwind(|| completion::run(seed));
+    run.unwrap_or_else(|_| Err(Violation::panicked(seed)))
+}
+
+/// How many seeds each oracle caught.
+fn by_oracle(violations: &[Violation]) -> String {
+    let mut counts = BTreeMap::new();
+    for violation in violations {
+        *counts.entry(violation.oracle).or_insert(0_u32) += 1;
+    }
+    counts.iter().map(|(oracle, count)| format!("{oracle} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 fn print(options: &Options, sum: &Report, seconds: f64) {

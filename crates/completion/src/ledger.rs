@@ -175,6 +175,9 @@ impl Completion {
             return;
         };
         let Some(life) = child.exec else { return };
+        if life == self.me && !rule!("completion/own-tails") {
+            return;
+        }
         let (attempt, descriptor) = (child.attempt, Arc::clone(&child.descriptor));
         let work = Message::Work { key, attempt, descriptor, waiter, grand, hints };
         self.send_work(life, work);
@@ -464,7 +467,9 @@ impl Completion {
         if self.members.is_down(exec) || stranger {
             return self.respawn(owner, key, exec);
         }
-        self.ask_executor(owner, key);
+        if rule!("completion/T15") {
+            self.ask_executor(owner, key);
+        }
         let config = &self.config;
         let child = self.tasks.get(&owner).and_then(|task| task.children.get(&key));
         if let Some(patience) = child.map(|child| child.patience(config)) {

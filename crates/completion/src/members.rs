@@ -89,6 +89,10 @@ impl Completion {
                 let old = Life::new(life.peer, newest);
                 self.members.set(life, Presence::Up);
                 self.on_reborn(old, presence == Presence::Up);
+                if !rule!("completion/checks-last") {
+                    self.home_check();
+                    self.probe_check();
+                }
                 self.on_joined(life);
             }
             _ => {
@@ -186,11 +190,14 @@ impl Completion {
     /// T13: a life is new here.
     fn on_joined(&mut self, life: Life) {
         self.greet(life);
+        if !rule!("completion/T13") {
+            return;
+        }
         if self.closed.is_some() {
             if self.wave.announces || self.home.rank.is_some() {
                 self.announce_to(life);
             }
-        } else if rule!("completion/T13") {
+        } else {
             self.probe_newcomer(life);
         }
     }

@@ -15,3 +15,4 @@ use crate::{
 mod home;
 mod ledger;
 mod peer;
+mod regress;

@@ -79,8 +79,13 @@ impl Completion {
 
     /// T13 while probing: the probe set is per life (8.3 #8).
     pub(crate) fn probe_newcomer(&mut self, life: Life) {
+        let same = |sealed: &Life| match rule!("completion/probe-per-life") {
+            true => *sealed == life,
+            false => sealed.peer == life.peer,
+        };
+        let sealed = self.wave.sealed.keys().any(same);
         let Some(probing) = &mut self.wave.probing else { return };
-        if !self.wave.sealed.contains_key(&life) && probing.insert(life) {
+        if !sealed && probing.insert(life) {
             self.send_probes();
             self.timers.arm(Timer::Wave, self.now + self.config.resend);
         }

@@ -51,3 +51,11 @@ pub struct Violation {
     /// The last events before it.
     pub trace: Vec<String>,
 }
+
+impl Violation {
+    /// A machine panicked; the message is on standard error.
+    pub const fn panicked(seed: u64) -> Self {
+        let what = String::new();
+        Self { seed, oracle: "never_panics", at: Time::ZERO, what, trace: vec![] }
+    }
+}

@@ -195,3 +195,66 @@ pub(super) fn executes(out: &[Effect]) -> Vec<Key> {
     };
     out.iter().filter_map(key).collect()
 }
+
+/// What home signs when nothing was disturbed and nobody else is a member.
+pub(super) fn statement(home: &[Life], sealed: &[Life], excluded: &[Life]) -> Statement {
+    let seals = sealed.iter().map(|life| (*life, Seal::default()));
+    Statement {
+        job: job(),
+        plan: Digest::of(&[b"plan"]),
+        result: ok().digest(),
+        tally: Tally::default(),
+        home: home.to_vec(),
+        sealed: seals.collect(),
+        excluded: excluded.to_vec(),
+    }
+}
+
+pub(super) fn attestation(signer: Life) -> Attestation {
+    Attestation { signer, public_key: vec![], signature: vec![] }
+}
+
+/// The verdict of a home group, signed by all of it.
+pub(super) fn announce(home: &[Life]) -> Message {
+    let attestations = home.iter().copied().map(attestation).collect();
+    let certificate = Certificate { statement: statement(home, home, &[]), attestations };
+    let decree = Decree { outcome: ok(), tally: Tally::default() };
+    Message::Announce { decree: Arc::new(decree), certificate: Arc::new(certificate) }
+}
+
+/// The digests this life is asked to sign for itself.
+pub(super) fn signs(out: &[Effect], me: Life) -> Vec<Digest> {
+    let digest = |effect: &Effect| match effect {
+        Effect::Sign { to, statement } if *to == me => Some(*statement),
+        _ => None,
+    };
+    out.iter().filter_map(digest).collect()
+}
+
+pub(super) fn verdict(out: &[Effect]) -> Option<Arc<Verdict>> {
+    events(out).into_iter().find_map(|event| match event {
+        Event::Verdict(verdict) => Some(verdict),
+        _ => None,
+    })
+}
+
+pub(super) fn completes(out: &[Effect]) -> bool {
+    events(out).iter().any(|event| matches!(event, Event::Complete { .. }))
+}
+
+pub(super) const fn sealed() -> Message {
+    Message::Sealed {
+        seal: Seal { live_before: 0, sent: 0, accepted: 0, finished: 0, disturbed: 0 },
+    }
+}
+
+impl Peer {
+    /// Signs what this life was asked to sign for itself; returns what follows.
+    pub(super) fn attests(&mut self, out: &[Effect]) -> Vec<Effect> {
+        let me = self.machine.me;
+        let digests = signs(out, me);
+        assert!(!digests.is_empty(), "nothing to sign in {out:?}");
+        let input = |statement| Input::Attested { statement, attestation: attestation(me) };
+        digests.into_iter().flat_map(|statement| self.feed(input(statement))).collect()
+    }
+}
