@@ -22,6 +22,7 @@
 //! **Sources.** `FoundationDB`'s simulation and `TigerBeetle`'s VOPR for the idea; deviation: draws are
 //! keyed, not streamed, so that removing one fault leaves all others as they were.
 
+pub mod comparators;
 pub mod completion;
 mod draw;
 pub mod oracles;

@@ -1,0 +1,226 @@
+//! Ours: one `Completion` for each peer, as shipped, with its default configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use formic_completion::{
+    Attestation, Completion, Config, Effect, Error, Event, Input, JobSpec, Message, Spawn,
+};
+use formic_core::{
+    Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time,
+};
+
+use super::{Act, Detector, Happened, Schedule};
+
+/// What the nodes around the machines carry.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// A message of the machine.
+    Machine(Message),
+    /// A signature another peer asked for.
+    Signed {
+        /// Digest of the statement.
+        statement: Digest,
+        /// Who signed it.
+        attestation: Attestation,
+    },
+}
+
+/// All peers of one job.
+#[derive(Clone, Debug)]
+pub struct Shipped<'a> {
+    schedule: &'a Schedule,
+    machines: Vec<Completion>,
+    keys: Vec<Key>,
+    numbers: BTreeMap<Key, usize>,
+    descriptors: Vec<Arc<Descriptor>>,
+    spec: Arc<JobSpec>,
+    /// Who is believed dead: (by whom, who).
+    down: BTreeSet<(usize, usize)>,
+}
+
+pub(super) fn life(peer: usize) -> Life {
+    let mut bytes = [0; 32];
+    bytes[24..].copy_from_slice(&(peer as u64).to_be_bytes());
+    Life::new(PeerId::from_bytes(bytes), Incarnation(1))
+}
+
+fn peer_of(life: Life) -> usize {
+    let tail = life.peer.as_bytes().last_chunk().map_or(0, |tail| u64::from_be_bytes(*tail));
+    usize::try_from(tail).unwrap_or(usize::MAX)
+}
+
+fn descriptor(task: usize) -> Arc<Descriptor> {
+    let payload = (task as u64).to_be_bytes().to_vec();
+    let (kind, name) = ("schedule".to_owned(), String::new());
+    Arc::new(Descriptor { kind, name, requires: vec![], payload, recipe: vec![], wall: None })
+}
+
+fn task_of(descriptor: &Descriptor) -> usize {
+    let number = descriptor.payload.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl<'a> Shipped<'a> {
+    /// All machines, fresh.
+    pub fn new(schedule: &'a Schedule) -> Self {
+        let job = JobId::derive(life(0), 1);
+        let count = schedule.tasks.len();
+        let descriptors: Vec<Arc<Descriptor>> = (0..count).map(descriptor).collect();
+        let mut keys = vec![Key::root(job, descriptors[0].digest()); count];
+        // A parent has a lower number than its children.
+        for (parent, task) in schedule.tasks.iter().enumerate() {
+            for (index, (_, child)) in task.spawns.iter().enumerate() {
+                let digest = descriptors[*child].digest();
+                keys[*child] = Key::child(job, keys[parent], index as u64, digest);
+            }
+        }
+        let home = (0..schedule.home).map(life).collect();
+        let root = Arc::clone(&descriptors[0]);
+        let machine = |peer| Completion::new(Config::default(), life(peer), job);
+        Self {
+            schedule,
+            machines: (0..schedule.peers).map(machine).collect(),
+            numbers: keys.iter().enumerate().map(|(number, key)| (*key, number)).collect(),
+            keys,
+            descriptors,
+            spec: Arc::new(JobSpec { job, root, plan: Digest::of(&[b"schedule"]), home }),
+            down: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the job is over at `peer`: sealed, verdict known.
+    pub fn knows_verdict(&self, peer: usize) -> bool {
+        self.machines.get(peer).is_some_and(Completion::is_closed)
+    }
+
+    fn inputs(&mut self, peer: usize, what: Happened<Note>) -> Vec<Input> {
+        match what {
+            Happened::Start => {
+                let others = (0..self.schedule.peers).filter(|other| *other != peer);
+                let mut inputs: Vec<_> =
+                    others.map(|other| Input::Up { life: life(other) }).collect();
+                if peer == 0 {
+                    inputs.push(Input::Submit { spec: Arc::clone(&self.spec) });
+                }
+                inputs
+            }
+            Happened::Message { from, message: Note::Machine(message) } => {
+                vec![Input::Message { from: life(from), message }]
+            }
+            Happened::Message { message: Note::Signed { statement, attestation }, .. } => {
+                vec![Input::Attested { statement, attestation }]
+            }
+            Happened::Spawned { parent, index, child } => {
+                let descriptor = Arc::clone(&self.descriptors[child]);
+                let (owner, index) = (self.keys[parent], index as u64);
+                vec![Input::Spawn { owner, index, descriptor, mode: Spawn::Nested }]
+            }
+            Happened::Ended { task } => {
+                let value = (task as u64).to_be_bytes().to_vec();
+                let outcome = Outcome::Ok(Output { value, files: vec![] });
+                vec![Input::BodyFinished { key: self.keys[task], outcome }]
+            }
+            Happened::Down { peer: other } => {
+                self.down.insert((peer, other));
+                vec![Input::Down { life: life(other) }]
+            }
+            Happened::Deadline => vec![Input::Deadline],
+        }
+    }
+
+    /// The place the schedule names, or the next peer that is not to be avoided.
+    fn place(&self, asker: usize, task: usize, avoid: Option<Life>) -> Life {
+        let first = self.schedule.place(task);
+        let places = (first..first + self.schedule.peers).map(|peer| peer % self.schedule.peers);
+        let mut good = places
+            .filter(|peer| !self.down.contains(&(asker, *peer)) && avoid != Some(life(*peer)));
+        life(good.next().unwrap_or(first))
+    }
+
+    /// What the node around a machine does itself; the rest is for the world.
+    fn apply(&self, peer: usize, effect: Effect, out: &mut Vec<Act<Note>>) -> Option<Input> {
+        match effect {
+            Effect::Send { to, message } => {
+                out.push(Act::Send { to: peer_of(to), message: Note::Machine(message) });
+            }
+            Effect::Place { key, attempt, descriptor, avoid } => {
+                let life = self.place(peer, task_of(&descriptor), avoid);
+                return Some(Input::Placed { key, attempt, life });
+            }
+            Effect::Execute { descriptor, .. } => {
+                out.push(Act::Execute { task: task_of(&descriptor) });
+            }
+            Effect::Abort { key } => {
+                out.extend(self.numbers.get(&key).map(|task| Act::Abort { task: *task }));
+            }
+            Effect::Sign { to, statement } => {
+                let signature = statement.as_bytes().to_vec();
+                let attestation = Attestation { signer: life(peer), public_key: vec![], signature };
+                if peer_of(to) == peer {
+                    return Some(Input::Attested { statement, attestation });
+                }
+                let message = Note::Signed { statement, attestation };
+                out.push(Act::Send { to: peer_of(to), message });
+            }
+            Effect::Event(Event::Complete { .. }) => out.push(Act::Announce),
+            // Nobody restarts here, so nothing is read back; the other events are for people.
+            Effect::Persist(_) | Effect::Unplace { .. } | Effect::Event(_) => {}
+        }
+        None
+    }
+}
+
+impl Detector for Shipped<'_> {
+    type Message = Note;
+
+    fn on(
+        &mut self,
+        now: Time,
+        peer: usize,
+        what: Happened<Note>,
+        out: &mut Vec<Act<Note>>,
+    ) -> Result<(), Error> {
+        let mut inputs = self.inputs(peer, what);
+        let mut effects = Vec::new();
+        while !inputs.is_empty() {
+            for input in inputs.drain(..) {
+                self.machines[peer].handle(now, input, &mut effects)?;
+            }
+            let answers = effects.drain(..).filter_map(|effect| self.apply(peer, effect, out));
+            inputs.extend(answers);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self, peer: usize) -> Option<Time> {
+        self.machines[peer].deadline()
+    }
+
+    fn work(&self, message: &Note) -> Option<usize> {
+        match message {
+            Note::Machine(Message::Work { descriptor, .. }) => Some(task_of(descriptor)),
+            _ => None,
+        }
+    }
+
+    fn words(&self, message: &Note) -> Option<String> {
+        let name = |key: &Key| self.numbers.get(key).map_or("?", |task| self.schedule.name(*task));
+        match message {
+            Note::Machine(Message::Work { key, .. }) => Some(format!("run {}", name(key))),
+            Note::Machine(Message::Signal(signal)) if !signal.done.is_empty() => {
+                let names: Vec<&str> = signal.done.iter().map(|fact| name(&fact.key)).collect();
+                let below = if signal.done.iter().all(|fact| fact.tally.tasks <= 1) {
+                    "is done"
+                } else {
+                    "and all below it is done"
+                };
+                Some(format!("{} {below}", names.join(", ")))
+            }
+            Note::Machine(Message::Announce { .. }) => Some("the job is over".to_owned()),
+            _ => None,
+        }
+    }
+}
