@@ -116,13 +116,17 @@ impl<'a> Story<'a> {
             .collect()
     }
 
-    /// `outermost > ... > task`, without the plan itself.
+    /// `outermost > ... > task`, without the plan itself, and without owners whose name begins the name of what they
+    /// spawned, as folders do.
     pub(crate) fn path(&self, key: &'a str) -> String {
         let mut path = vec![self.name(key)];
         let mut at = key;
         while let Some(owner) = self.owners.get(at).filter(|owner| self.owners.contains_key(*owner))
         {
-            path.push(self.name(owner));
+            let name = self.name(owner);
+            if !path.last().is_some_and(|inner| inner.starts_with(name)) {
+                path.push(name);
+            }
             at = owner;
         }
         path.reverse();
