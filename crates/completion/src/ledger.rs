@@ -493,12 +493,20 @@ impl Completion {
         }
     }
 
-    /// Remembers where an orphan is alive; a child without a place goes there.
+    /// Remembers where an orphan is alive. A child without a place goes there; one that was just given to
+    /// somebody else moves back to the orphan, which is further: else the whole tree below it would be
+    /// executed twice. Only the first orphan counts, so two of them cannot pull a child to and fro.
     pub(crate) fn note_hint(&mut self, life: Life, key: Key, owner: Key) {
-        self.hints.insert((owner, key), life);
-        let entry = self.child_mut(owner, key);
-        if entry.is_some_and(|child| child.progress == Progress::Placing) {
-            self.assign(owner, key, life);
+        let first = self.hints.insert((owner, key), life).is_none();
+        let Some(child) = self.child_mut(owner, key) else { return };
+        match (child.progress, child.exec) {
+            (Progress::Placing, _) => self.assign(owner, key, life),
+            (Progress::Sent | Progress::Accepted, Some(second)) if first && second != life => {
+                self.counts.disturbed += 1;
+                self.post_cancelled(second, key, owner);
+                self.assign(owner, key, life);
+            }
+            _ => {}
         }
     }
 }

@@ -154,13 +154,23 @@ impl Completion {
         lost.into_iter().for_each(|(owner, key)| self.respawn(owner, key, life));
     }
 
-    /// A waiter is lost: whoever will execute its owner again hears where this task is alive.
+    /// A waiter is lost: whoever will execute its owner again hears where this task is alive. Where the
+    /// owner's own waiters are lost too nobody here knows who that will be, so everybody hears it: one
+    /// small frame per member, against executing the whole tree below this task again.
     fn tell_grand(&mut self, key: Key, life: Life) {
         let Some(task) = self.tasks.get(&key) else { return };
         let mut orphans = Vec::new();
         for (waiter, waiting) in task.waiters.iter().filter(|(waiter, _)| waiter.life == life) {
             let mut grand = waiting.grand.iter().filter(|grand| !self.members.is_down(grand.life));
-            orphans.extend(grand.next().map(|grand| (grand.life, waiter.owner)));
+            match grand.next() {
+                Some(grand) => orphans.push((grand.life, waiter.owner)),
+                None => {
+                    let up = self.members.lives().into_iter();
+                    let up = up.filter(|life| !self.members.is_down(*life));
+                    orphans.extend(up.map(|life| (life, waiter.owner)));
+                    orphans.push((self.me, waiter.owner));
+                }
+            }
         }
         for (to, owner) in orphans {
             self.send(to, Message::Orphan { key, owner });
