@@ -9,10 +9,14 @@ use formic_core::{
 
 use crate::{
     Attestation, Certificate, Completion, Config, Decree, Effect, Error, Event, Fact, Input,
-    JobSpec, Message, Record, Seal, Signal, Spawn, Statement, Tally, Verdict, Waiter,
+    JobSpec, Message, Record, Seal, Signal, Spawn, Statement, Tail, Tally, Verdict, Waiter,
 };
 
+mod certificate;
+mod executor;
 mod home;
 mod ledger;
 mod peer;
+mod refused;
 mod regress;
+mod wave;

@@ -37,3 +37,105 @@ fn an_acknowledged_return_does_not_stand_for_the_home_record() {
     peer.hears(life(2, 1), Message::HomeAck);
     assert!(!to(&peer.wait(ms(300)), life(2, 1)).iter().any(put));
 }
+
+#[test]
+fn a_job_is_accepted_once_a_majority_stored_it() {
+    let mut peer = Peer::new(life(1, 1));
+    peer.up(life(2, 1));
+    peer.up(life(3, 1));
+    let out = peer.feed(Input::Submit { spec: spec(&group()) });
+    assert!(matches!(out[0], Effect::Persist(Record::Home(_))), "before anything leaves");
+    assert_eq!((executes(&out), events(&out)), (vec![], vec![]));
+    let put = Message::HomePut { spec: spec(&group()) };
+    assert_eq!(to(&out, life(2, 1)), [put.clone()]);
+    assert_eq!(to(&peer.wait(ms(250)), life(3, 1)), [put]);
+    let out = peer.hears(life(3, 1), Message::HomeAck);
+    assert!(events(&out).contains(&Event::Accepted), "{out:?}");
+    assert_eq!(executes(&out), [root()]);
+    assert!(!events(&peer.hears(life(2, 1), Message::HomeAck)).contains(&Event::Accepted));
+}
+
+/// T18: completing is writing to the register, on the disk of a majority.
+#[test]
+fn the_result_is_decided_by_a_majority() {
+    let mut peer = Peer::new(life(1, 1));
+    peer.up(life(2, 1));
+    peer.up(life(3, 1));
+    peer.feed(Input::Submit { spec: spec(&group()) });
+    peer.hears(life(2, 1), Message::HomeAck);
+    let out = peer.ends(root());
+    assert!(!completes(&out), "{out:?}");
+    let ballot = formic_register::Ballot { round: 1, rank: 0 };
+    let persisted = |effect: &Effect| matches!(effect, Effect::Persist(Record::Register(_)));
+    let sent =
+        |effect: &Effect| matches!(effect, Effect::Send { message: Message::Register(_), .. });
+    let (disk, wire) = (out.iter().position(persisted), out.iter().position(sent));
+    assert!(disk.is_some() && disk < wire, "{out:?}");
+    let vote = Message::Register(formic_register::Message::Accepted { ballot });
+    assert!(completes(&peer.hears(life(3, 1), vote)));
+}
+
+#[test]
+fn two_home_lives_and_rank_1_never_completes_alone() {
+    let mut peer = Peer::new(life(2, 1));
+    peer.up(life(1, 1));
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&[life(1, 1), life(2, 1)]) });
+    peer.down(life(1, 1));
+    let out = peer.wait(ms(60_000));
+    assert_eq!((executes(&out), events(&out)), (vec![], vec![]));
+}
+
+#[test]
+fn a_higher_rank_waits_its_turn() {
+    let mut peer = Peer::new(life(3, 1));
+    peer.up(life(1, 1));
+    peer.up(life(2, 1));
+    let five = [1, 2, 3, 4, 5].map(|number| life(number, 1));
+    peer.up(life(4, 1));
+    peer.up(life(5, 1));
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&five) });
+    peer.down(life(1, 1));
+    assert_eq!(executes(&peer.wait(ms(5_000))), [], "rank 1 is up");
+    peer.down(life(2, 1));
+    assert_eq!(executes(&peer.wait(ms(599))), [], "two take-over delays for rank 2");
+    assert_eq!(executes(&peer.wait(ms(1))), [root()]);
+}
+
+/// A restarted home of one goes on: it executes the root again and keeps what was done below it.
+#[test]
+fn a_job_continues_from_its_records() {
+    let mut peer = Peer::alone(life(1, 1));
+    peer.up(life(2, 1));
+    let keys = [child(root(), 0, "a"), child(root(), 1, "b")];
+    peer.spawn(root(), 0, "a", Spawn::Nested);
+    peer.spawn(root(), 1, "b", Spawn::Nested);
+    keys.iter().for_each(|key| drop(peer.placed(*key, 1, life(2, 1))));
+    let out = peer.hears(life(2, 1), done(fact(keys[0], life(2, 1))));
+    let kept = Effect::Persist(Record::Fact(Arc::new(fact(keys[0], life(2, 1)))));
+    assert!(out.contains(&kept), "{out:?}");
+    let mut next = Peer::new(life(1, 2));
+    let records =
+        vec![Record::Home(spec(&[life(1, 1)])), Record::Fact(Arc::new(fact(keys[0], life(2, 1))))];
+    assert_eq!(executes(&next.feed(Input::Restore { records })), [root()]);
+    next.up(life(2, 1));
+    let out = next.spawn(root(), 0, "a", Spawn::Nested);
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Place { .. })), "{out:?}");
+    let out = next.spawn(root(), 1, "b", Spawn::Nested);
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Place { .. })), "{out:?}");
+}
+
+#[test]
+fn a_closed_job_is_closed_after_a_restart() {
+    let mut peer = Peer::alone(life(1, 1));
+    let out = peer.ends(root());
+    let out = peer.attests(&out);
+    let closed = out.iter().find_map(|effect| match effect {
+        Effect::Persist(record @ Record::Closed { .. }) => Some(record.clone()),
+        _ => None,
+    });
+    let records = vec![Record::Home(spec(&[life(1, 1)])), closed.unwrap()];
+    let mut next = Peer::new(life(1, 2));
+    let out = next.feed(Input::Restore { records });
+    assert_eq!(executes(&out), []);
+    assert_eq!(verdict(&out), peer.machine.verdict().cloned());
+}

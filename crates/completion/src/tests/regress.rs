@@ -2,8 +2,8 @@
 
 use super::{peer::*, *};
 
-const fn tail(key: Key, life: Option<Life>, descriptor: Arc<Descriptor>) -> crate::Tail {
-    crate::Tail { key, life, descriptor }
+const fn tail(key: Key, life: Option<Life>, descriptor: Arc<Descriptor>) -> Tail {
+    Tail { key, life, descriptor }
 }
 
 fn group() -> [Life; 3] {
