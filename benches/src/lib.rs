@@ -93,7 +93,8 @@ impl<M: Clone> Driver<M> {
                 }
                 Act::Execute { task } => self.queue.push_back(Next::Body(peer, task)),
                 Act::Announce => self.done.announcements += 1,
-                Act::Abort { .. } => {} // Bodies that take no time are never stopped.
+                // Bodies that take no time are never stopped, and nobody reads along.
+                Act::Abort { .. } | Act::Say { .. } => {}
             }
         }
         Ok(())

@@ -81,6 +81,11 @@ pub enum Act<M> {
         /// Which.
         task: usize,
     },
+    /// Only for the timeline.
+    Say {
+        /// What people read there.
+        text: &'static str,
+    },
     /// "All is done."
     Announce,
 }

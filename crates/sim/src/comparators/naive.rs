@@ -60,6 +60,9 @@ impl<'a> Naive<'a> {
         if next == 0 && !self.peers[0].quiet() {
             self.scan = Some(now + self.schedule.again);
         } else if next.max(1) < self.peers.len() {
+            if next == 0 {
+                out.push(Act::Say { text: "reads itself: idle, all acks in" });
+            }
             out.push(Act::Send { to: next.max(1), message: Word::Ask });
         } else {
             out.push(Act::Announce);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use formic_completion::{
-    Attestation, Completion, Config, Effect, Error, Event, Input, JobSpec, Message, Spawn,
+    Attestation, Completion, Config, Effect, Error, Event, Fact, Input, JobSpec, Message, Spawn,
 };
 use formic_core::{
     Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time,
@@ -206,21 +206,30 @@ impl Detector for Shipped<'_> {
         }
     }
 
-    fn words(&self, message: &Note) -> Option<String> {
+    fn words(&self, note: &Note) -> Option<String> {
         let name = |key: &Key| self.numbers.get(key).map_or("?", |task| self.schedule.name(*task));
-        match message {
-            Note::Machine(Message::Work { key, .. }) => Some(format!("run {}", name(key))),
-            Note::Machine(Message::Signal(signal)) if !signal.done.is_empty() => {
-                let names: Vec<&str> = signal.done.iter().map(|fact| name(&fact.key)).collect();
-                let below = if signal.done.iter().all(|fact| fact.tally.tasks <= 1) {
-                    "is done"
-                } else {
-                    "and all below it is done"
-                };
-                Some(format!("{} {below}", names.join(", ")))
+        let Note::Machine(message) = note else { return Some("signed".to_owned()) };
+        let words = match message {
+            Message::Work { key, .. } => return Some(format!("run {}", name(key))),
+            Message::Signal(signal) if !signal.done.is_empty() => {
+                return Some(facts(&signal.done, name));
             }
-            Note::Machine(Message::Announce { .. }) => Some("the job is over".to_owned()),
-            _ => None,
-        }
+            Message::Register(_) => "the home group agrees on the result",
+            Message::Probe { .. } => "seal: no more work of this job",
+            Message::Sealed { seal } if seal.live_before == 0 => "sealed, nothing runs here",
+            Message::Sealed { .. } => "sealed, something was stopped here",
+            Message::Attest { .. } => "sign that all are sealed",
+            Message::Announce { .. } => "the job is over, here is the proof",
+            _ => return None,
+        };
+        Some(words.to_owned())
     }
+}
+
+fn facts<'a>(facts: &[Fact], name: impl Fn(&Key) -> &'a str) -> String {
+    let words = facts.iter().map(|fact| match fact.tally.tasks {
+        0 | 1 => format!("{} is done", name(&fact.key)),
+        _ => format!("{} and all it spawned is done", name(&fact.key)),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -179,6 +179,7 @@ impl<D: Detector> World<'_, D> {
                 Act::Abort { task } => {
                     self.truth.running.remove(&(life(peer), key(task)));
                 }
+                Act::Say { text } => self.line(peer, text.to_owned()),
                 Act::Announce => self.announce(peer),
             }
         }
