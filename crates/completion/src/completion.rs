@@ -289,21 +289,29 @@ impl Completion {
         self.on_register_deadline();
     }
 
-    /// Frames to oneself and all checks come after the handler; home and probe checks come last, when
-    /// the whole state of the input is in place (atomicity rule, 8.3 #9 and #10).
-    fn drain(&mut self) {
+    fn drain_queue(&mut self) {
         loop {
             if let Some(message) = self.inbox.pop_front() {
                 self.on_message(self.me, message);
             } else if let Some(key) = self.checks.pop_first() {
                 self.check_done(key);
             } else {
-                self.home_check();
-                self.probe_check();
-                if self.inbox.is_empty() && self.checks.is_empty() {
-                    break;
-                }
+                return;
             }
+        }
+    }
+
+    /// Frames to oneself and all checks come after the handler; home and probe checks come last, when
+    /// the whole state of the input is in place (atomicity rule, 8.3 #9 and #10).
+    fn drain(&mut self) {
+        self.drain_queue();
+        loop {
+            self.home_check();
+            self.probe_check();
+            if self.inbox.is_empty() && self.checks.is_empty() {
+                break;
+            }
+            self.drain_queue();
         }
         if self.running == 0 {
             self.flush(); // T16: nobody here is going to add to it soon.

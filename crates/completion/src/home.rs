@@ -209,20 +209,21 @@ impl Completion {
         }
     }
 
+    fn return_home(&mut self, spec: &Arc<JobSpec>) {
+        let here = |life: &Life| life.peer == self.me.peer;
+        let Some(rank) = spec.home.iter().position(here) else { return };
+        self.home.backs.insert(self.me.peer, self.me);
+        self.enter_home(spec, rank);
+        self.home.origin = Origin::Restored;
+        self.counts.disturbed += 1;
+    }
+
     /// What survived the process.
     pub(crate) fn restore(&mut self, records: Vec<Record>) {
         let mut votes = Vec::new();
         for record in records {
             match record {
-                Record::Home(spec) => {
-                    let here = |life: &Life| life.peer == self.me.peer;
-                    if let Some(rank) = spec.home.iter().position(here) {
-                        self.home.backs.insert(self.me.peer, self.me);
-                        self.enter_home(&spec, rank);
-                        self.home.origin = Origin::Restored;
-                        self.counts.disturbed += 1;
-                    }
-                }
+                Record::Home(spec) => self.return_home(&spec),
                 Record::Register(record) => votes.push(record),
                 Record::Fact(fact) => {
                     self.early.insert(fact.key, fact);

@@ -175,7 +175,8 @@ impl Completion {
             return;
         };
         let Some(life) = child.exec else { return };
-        if life == self.me && !rule!("completion/own-tails") {
+        let own = life == self.me && Some(key) != self.home.root;
+        if own && !rule!("completion/own-tails") {
             return;
         }
         let (attempt, descriptor) = (child.attempt, Arc::clone(&child.descriptor));
@@ -216,9 +217,7 @@ impl Completion {
                 {
                     let first = child.exec;
                     self.counts.disturbed += 1;
-                    if let Some(first) = first {
-                        self.post_cancelled(first, key, owner);
-                    }
+                    first.into_iter().for_each(|first| self.post_cancelled(first, key, owner));
                     self.assign(owner, key, life);
                 }
                 _ => {}
@@ -297,16 +296,17 @@ impl Completion {
             if !rule!("completion/atomic") {
                 self.check_done(owner);
             }
-            for tail in &fact.tails {
-                let known = |task: &crate::task::Task| task.children.contains_key(&tail.key);
-                if self.tasks.get(&owner).is_some_and(known) {
-                    continue;
-                }
-                let descriptor = Arc::clone(&tail.descriptor);
-                facts.extend(self.take_on(owner, tail.key, descriptor, tail.life));
-            }
+            facts.extend(fact.tails.iter().filter_map(|tail| self.adopt(owner, tail)));
         }
         self.checks.insert(owner);
+    }
+
+    /// Enters a tail into the ledger of its adopter; returns its fact if that was here first.
+    fn adopt(&mut self, owner: Key, tail: &Tail) -> Option<Arc<Fact>> {
+        if self.tasks.get(&owner)?.children.contains_key(&tail.key) {
+            return None;
+        }
+        self.take_on(owner, tail.key, Arc::clone(&tail.descriptor), tail.life)
     }
 
     /// Whether the fact was the first for this entry.
@@ -430,16 +430,16 @@ impl Completion {
 
     /// T7, T7b.
     pub(crate) fn on_accepted(&mut self, from: Life, key: Key) {
+        // A life does not ask itself again.
+        let next = (from != self.me).then_some(self.now + self.config.sync);
         for owner in self.owners(key) {
-            let sync = self.config.sync;
             let Some(child) = self.child_mut(owner, key) else { continue };
             match child.progress {
                 Progress::Sent if child.exec == Some(from) => {
                     child.progress = Progress::Accepted;
                     child.age = 0;
-                    if from != self.me {
-                        self.timers.set(Timer::Child(owner, key), self.now + sync);
-                    }
+                    let timers = &mut self.timers;
+                    next.into_iter().for_each(|at| timers.set(Timer::Child(owner, key), at));
                 }
                 Progress::Done => self.post_cancelled(from, key, owner),
                 _ => {}

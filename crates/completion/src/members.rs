@@ -88,7 +88,7 @@ impl Completion {
             Some((newest, presence)) if newest < life.incarnation => {
                 let old = Life::new(life.peer, newest);
                 self.members.set(life, Presence::Up);
-                self.on_reborn(old, presence == Presence::Up);
+                self.on_reborn(old, presence);
                 if !rule!("completion/checks-last") {
                     self.home_check();
                     self.probe_check();
@@ -121,7 +121,7 @@ impl Completion {
             }
             Some((newest, presence)) if newest < life.incarnation => {
                 self.members.set(life, Presence::Down);
-                self.on_reborn(Life::new(life.peer, newest), presence == Presence::Up);
+                self.on_reborn(Life::new(life.peer, newest), presence);
             }
             Some(_) => {}
         }
@@ -178,20 +178,19 @@ impl Completion {
     }
 
     /// T13: a life is over for good.
-    fn on_reborn(&mut self, old: Life, was_up: bool) {
-        if was_up {
+    fn on_reborn(&mut self, old: Life, was: Presence) {
+        if was == Presence::Up {
             self.on_lost(old);
         }
         self.pend.remove(&old);
         let waits = |waiter: &crate::Waiter| waiter.life.peer == old.peer && waiter.life <= old;
         let keys: Vec<Key> = self.tasks.keys().copied().collect();
         for key in keys {
-            if let Some(task) = self.tasks.get_mut(&key) {
-                let gone: Vec<_> = task.waiters.keys().copied().filter(waits).collect();
-                for waiter in gone {
-                    task.waiters.remove(&waiter);
-                    task.lost.insert(waiter);
-                }
+            let Some(task) = self.tasks.get_mut(&key) else { continue };
+            let gone: Vec<_> = task.waiters.keys().copied().filter(waits).collect();
+            for waiter in gone {
+                task.waiters.remove(&waiter);
+                task.lost.insert(waiter);
             }
             self.watch_waiters(key);
         }

@@ -36,6 +36,13 @@ enum Phase<V> {
     },
 }
 
+/// Whether this replica wants to know the value even without one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Wish {
+    Nothing,
+    Learn,
+}
+
 /// One replica of a write-once register, proposer and acceptor in one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Register<V> {
@@ -47,8 +54,7 @@ pub struct Register<V> {
     accepted: Option<(Ballot, V)>,
     decided: Option<V>,
     proposal: Option<V>,
-    /// Wants to know the value, even without one of its own.
-    curious: bool,
+    wish: Wish,
     phase: Phase<V>,
     attempt: u64,
     highest: u64,
@@ -75,7 +81,7 @@ impl<V: Clone + Eq + Hash> Register<V> {
             accepted: None,
             decided: None,
             proposal: None,
-            curious: false,
+            wish: Wish::Nothing,
             phase: Phase::Idle,
             attempt: 0,
             highest: 1,
@@ -143,15 +149,15 @@ impl<V: Clone + Eq + Hash> Register<V> {
         if self.decided.is_none() && self.proposal.is_none() {
             self.proposal = Some(value);
             // A ballot under way takes the proposal along.
-            if !self.curious {
+            if self.wish == Wish::Nothing {
                 self.start(out);
             }
         }
     }
 
     fn learn(&mut self, out: &mut impl Sink<Effect<V>>) {
-        if self.decided.is_none() && self.proposal.is_none() && !self.curious {
-            self.curious = true;
+        if self.decided.is_none() && self.proposal.is_none() && self.wish == Wish::Nothing {
+            self.wish = Wish::Learn;
             self.start(out);
         }
     }
@@ -237,10 +243,9 @@ impl<V: Clone + Eq + Hash> Register<V> {
         if is_quorum(votes, self.replicas.len()) {
             let value = value.clone();
             self.decide(value.clone(), out);
-            for (rank, life) in self.replicas.iter().enumerate() {
-                if rank != self.rank {
-                    out.push(Effect::Send { to: *life, message: Message::Decided(value.clone()) });
-                }
+            let ranks = self.replicas.iter().enumerate();
+            for (_, to) in ranks.filter(|(rank, _)| *rank != self.rank) {
+                out.push(Effect::Send { to: *to, message: Message::Decided(value.clone()) });
             }
         }
     }

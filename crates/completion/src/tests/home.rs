@@ -46,9 +46,9 @@ fn a_job_is_accepted_once_a_majority_stored_it() {
     let out = peer.feed(Input::Submit { spec: spec(&group()) });
     assert!(matches!(out[0], Effect::Persist(Record::Home(_))), "before anything leaves");
     assert_eq!((executes(&out), events(&out)), (vec![], vec![]));
-    let put = Message::HomePut { spec: spec(&group()) };
-    assert_eq!(to(&out, life(2, 1)), [put.clone()]);
-    assert_eq!(to(&peer.wait(ms(250)), life(3, 1)), [put]);
+    let put = vec![Message::HomePut { spec: spec(&group()) }];
+    assert_eq!(to(&out, life(2, 1)), put);
+    assert_eq!(to(&peer.wait(ms(250)), life(3, 1)), put);
     let out = peer.hears(life(3, 1), Message::HomeAck);
     assert!(events(&out).contains(&Event::Accepted), "{out:?}");
     assert_eq!(executes(&out), [root()]);
