@@ -39,6 +39,8 @@ pub(crate) use wire::{Arrival, Wire};
 
 /// Refused messages of one peer until its link is closed: an honest peer sends none.
 const REFUSALS_MAX: u32 = 1_000;
+/// Farewells reach a healthy link in milliseconds; a link to a dead peer must not hold the end up.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What the user of a peer asks.
 pub(crate) enum Order {
@@ -83,7 +85,6 @@ pub(crate) struct Driver {
     pub(crate) log: EventLog,
     pub(crate) jobs: Jobs,
     pub(crate) membership: watch::Sender<Membership>,
-    pub(crate) grace: Duration,
     pub(crate) inputs: VecDeque<Input>,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) sent: Sent,
@@ -373,7 +374,7 @@ impl Driver {
     async fn close(&mut self) {
         self.wire.flush();
         self.bodies.close().await;
-        self.wire.transport().shutdown(self.grace).await;
+        self.wire.transport().shutdown(FAREWELL).await;
         if self.wire.dropped() > 0 {
             tracing::warn!(peer = %self.me, dropped = self.wire.dropped(), "messages were dropped");
         }

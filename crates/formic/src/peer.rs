@@ -163,7 +163,6 @@ impl Builder {
             log: self.log,
             jobs: Jobs::default(),
             membership,
-            grace: self.grace,
             inputs: VecDeque::new(),
             effects: VecDeque::new(),
             sent: Sent::default(),

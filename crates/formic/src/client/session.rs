@@ -8,7 +8,7 @@ use std::{
 
 use formic_completion::Verdict;
 use formic_core::{
-    Descriptor, Digest, JobId, Life, PeerId, Time,
+    Descriptor, Digest, JobId, Life, PeerId, Time, earliest,
     transport::{Address, CloseReason, Event as LinkEvent, Transport},
 };
 use formic_node::{Message, Reply, Request as Question, Status};
@@ -22,6 +22,13 @@ use crate::{
 
 /// After a round in which nobody answered.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A dial gets so long before the next candidate is tried beside it: a dead peer's never answers.
+const STAGGER: Duration = Duration::from_millis(250);
+/// While something is awaited, the contact is asked for its status so often: a link to a process that
+/// was killed stays up until it idles out.
+const ASK: Duration = Duration::from_millis(500);
+/// A contact silent for so long is given up.
+const SILENCE: Duration = Duration::from_millis(1_500);
 /// Without a contact for so long, requests fail.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many members must not know a job before it counts as unknown: a home peer may be the last one asked.
@@ -52,6 +59,10 @@ pub(super) struct Session {
     /// Whom to dial before a new round begins.
     candidates: VecDeque<(Option<PeerId>, Vec<Address>)>,
     next_dial: Option<Time>,
+    /// When the contact is asked again whether it is there.
+    next_ask: Option<Time>,
+    /// When the contact was heard last.
+    heard: Time,
     /// The contact before: asked last.
     lost: Option<PeerId>,
     /// Since when there has been no contact.
@@ -92,6 +103,8 @@ impl Session {
             candidates,
             lost: None,
             next_dial: Some(clock.now()),
+            next_ask: None,
+            heard: clock.now(),
             alone_since: clock.now(),
             next_request: 0,
             submitted: BTreeMap::new(),
@@ -113,10 +126,39 @@ impl Session {
                     Some(request) => self.on_request(request),
                     None => self.closed = true,
                 },
-                () = self.clock.until(self.next_dial) => self.dial_next(),
+                () = self.clock.until(earliest(self.next_dial, self.next_ask)) => self.on_deadline(),
             }
             self.wire.flush();
         }
+    }
+
+    fn on_deadline(&mut self) {
+        let now = self.clock.now();
+        if self.next_dial.is_some_and(|at| at <= now) {
+            self.dial_next();
+        }
+        if self.next_ask.is_some_and(|at| at <= now) {
+            self.ask_contact(now);
+        }
+    }
+
+    /// Whether somebody waits for an answer of the contact.
+    fn awaits(&self) -> bool {
+        !(self.waits.is_empty() && self.submitted.is_empty() && self.statuses.is_empty())
+    }
+
+    fn ask_contact(&mut self, now: Time) {
+        self.next_ask = None;
+        let Some(contact) = self.contact else { return };
+        if !self.awaits() {
+            self.heard = now; // Nobody asked it anything: its silence means nothing.
+        } else if now.since(self.heard) >= SILENCE {
+            self.wire.hang_up(contact, CloseReason::Lost);
+            return self.on_lost(contact);
+        } else {
+            self.wire.send(contact, Message::Request(Question::Status));
+        }
+        self.next_ask = Some(now + ASK);
     }
 
     fn on_request(&mut self, request: Request) {
@@ -203,6 +245,7 @@ impl Session {
             }
             LinkEvent::Message { link, message: Message::Reply(reply), .. } => {
                 if let Some(from) = self.wire.life_of(link) {
+                    self.heard = self.clock.now();
                     self.on_reply(from, reply);
                 }
             }
@@ -226,6 +269,8 @@ impl Session {
         }
         self.contact = Some(life);
         self.next_dial = None;
+        self.heard = self.clock.now();
+        self.next_ask = Some(self.heard + ASK);
         // Learns the other members' addresses, for the day on which this one dies; answers who asked meanwhile, too.
         self.wire.send(life, Message::Request(Question::Status));
         let jobs: Vec<JobId> = self.waits.keys().copied().collect();
@@ -241,10 +286,16 @@ impl Session {
         for reply in self.leaving.remove(&life.peer).into_iter().flatten() {
             drop(reply.send(Ok(())));
         }
+        self.on_lost(life);
+    }
+
+    /// If this was the contact, another one is looked for.
+    fn on_lost(&mut self, life: Life) {
         if self.contact != Some(life) {
             return;
         }
         self.contact = None;
+        self.next_ask = None;
         self.lost = Some(life.peer);
         self.alone_since = self.clock.now();
         for (_, reply) in core::mem::take(&mut self.submitted) {
@@ -337,11 +388,12 @@ impl Session {
         if self.contact.is_some() {
             return;
         }
+        let now = self.clock.now();
         if let Some((peer, addresses)) = self.candidates.pop_front() {
             self.wire.dial(peer, addresses);
+            self.next_dial = Some(now + STAGGER);
             return;
         }
-        let now = self.clock.now();
         if now.since(self.alone_since) >= PATIENCE {
             self.give_up();
         }
