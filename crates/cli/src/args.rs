@@ -124,8 +124,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
     /// Chaos: kill N random peers (or `home`, the peer that hosts the job) TIME after the job was
-    /// accepted, e.g. 2@300ms; may be given several times. A majority of the job's home group is
-    /// spared while others are left: without it no job can complete.
+    /// accepted, e.g. 2@300ms; may be given several times. The job's home group (up to 7 peers) is
+    /// not spared: once most of it is dead the job ends with exit 4, and goes on from --state.
     #[arg(long, value_name = "N@TIME")]
     pub(crate) kill: Vec<Kill>,
     /// Seed of the chaos [default: random, printed].

@@ -33,9 +33,8 @@
 //! - What the contract has and this version does not is refused by name (`tests/cli/bad-commands.txt`).
 //!
 //! **Limits.** Unix only. Loopback only, as membership certificates do not exist yet. Output files of tasks lie in the
-//! folder of their run, of which the latest 20 are kept. `--kill N` spares a majority of the job's home group while
-//! others are left. After a reboot, a resumed job's log begins anew and `tasks.lost` counts from there. Token counts
-//! are `null`: this version has no meter.
+//! folder of their run, of which the latest 20 are kept. After a reboot, a resumed job's log begins anew and `tasks.lost`
+//! counts from there. Token counts are `null`: this version has no meter.
 //!
 //! **Sources.** Messages in the form of compilers (`file:line:column: error: ...`). YAML events with spans from
 //! granit-parser. Deviation from YAML: anchors, aliases and tags are refused.
