@@ -71,6 +71,11 @@ mod plan;
 mod recipe;
 mod store;
 
+/// The README's program compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn, value_of};
 pub use client::{Client, ClientError, ClientJob};
 pub use context::{ChildSpec, ContextError, TaskContext};
