@@ -10,7 +10,10 @@ use crate::{Violation, oracles::replays};
 
 mod bodies;
 mod detector;
+mod events;
+mod faults;
 pub mod plan;
+mod running;
 mod world;
 
 /// Events kept for a violation, unless more are asked for.

@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// What becomes of a replica while it handles an input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    Crashes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Faults,
+    Calm,
+}
+
 struct World {
     random: Random,
     now: Time,
@@ -31,12 +44,13 @@ impl World {
         usize::try_from(self.random.below(self.replicas.len() as u64)).unwrap()
     }
 
-    fn feed(&mut self, rank: usize, input: Input<u32>, crash: bool) {
+    fn feed(&mut self, rank: usize, input: Input<u32>, fate: Fate) {
         let before = self.replicas[rank].promised();
         let mut out = Vec::new();
         self.replicas[rank].handle(self.now, input, &mut out).unwrap();
         self.replicas[rank].check();
         assert!(self.replicas[rank].promised() >= before, "a promise fell");
+        let crash = fate == Fate::Crashes;
         let until = if crash { self.random.below(out.len() as u64 + 1) } else { u64::MAX };
         for (effect, index) in out.into_iter().zip(0..) {
             if index >= until {
@@ -57,15 +71,17 @@ impl World {
         self.lives[rank].incarnation = self.lives[rank].incarnation.next();
         let records = self.disks[rank].clone();
         self.replicas[rank] = Register::new(self.lives.clone(), rank).unwrap();
-        self.feed(rank, Input::Restore(records), false);
+        self.feed(rank, Input::Restore(records), Fate::Lives);
         let life = self.lives[rank];
         for other in (0..self.replicas.len()).filter(|other| *other != rank) {
-            self.feed(other, Input::Replaced { rank, life }, false);
+            self.feed(other, Input::Replaced { rank, life }, Fate::Lives);
         }
     }
 
-    fn step(&mut self, faults: bool) {
-        let crash = faults && self.random.chance(30);
+    fn step(&mut self, weather: Weather) {
+        let faults = weather == Weather::Faults;
+        let dies = faults && self.random.chance(30);
+        let crash = if dies { Fate::Crashes } else { Fate::Lives };
         if self.flying.is_empty() || self.random.chance(100) {
             self.now = self.now + core::time::Duration::from_millis(60);
             let rank = self.any();
@@ -87,13 +103,13 @@ impl World {
 
     fn settle(&mut self) {
         for rank in 0..self.replicas.len() {
-            self.feed(rank, Input::Propose(9), false);
+            self.feed(rank, Input::Propose(9), Fate::Lives);
         }
         for _ in 0..20_000 {
             if self.replicas.iter().all(|replica| replica.decided().is_some()) {
                 return;
             }
-            self.step(false);
+            self.step(Weather::Calm);
         }
         let states: Vec<_> = self.replicas.iter().map(Register::deadline).collect();
         assert!(self.replicas.iter().all(|replica| replica.decided().is_some()), "{states:?}");
@@ -107,7 +123,7 @@ fn interleavings() {
         let mut world = World::new(seed);
         let steps = world.random.below(300);
         for _ in 0..steps {
-            world.step(true);
+            world.step(Weather::Faults);
         }
         world.settle();
         let values: BTreeSet<u32> = world.decided.iter().copied().collect();

@@ -1,8 +1,9 @@
 //! The failure detector of the simulated world: sees all, says it late, is sometimes wrong.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use formic_core::{Life, Time};
+use formic_core::{Incarnation, Life, PeerId, Time};
 
 use super::world::{What, World, index};
 
@@ -78,6 +79,14 @@ impl World<'_> {
         }
     }
 
+    /// The newest life of each peer that this one was told of as up.
+    pub(super) fn met_by(&self, observer: Life) -> Vec<Life> {
+        let lives = (observer, Life::new(PeerId::from_bytes([0; 32]), Incarnation(0)))..;
+        let of = self.met.range(lives).take_while(|(by, _)| *by == observer);
+        let newest: BTreeMap<PeerId, Life> = of.map(|(_, life)| (life.peer, *life)).collect();
+        newest.into_values().collect()
+    }
+
     /// From here on the detector is right about everybody.
     pub(super) fn calm(&mut self) {
         for observer in 0..self.hosts.len() {
@@ -86,6 +95,10 @@ impl World<'_> {
                 let host = &self.hosts[target];
                 let (life, alive, started) = (host.life, host.alive, host.started);
                 if !watches || target == observer || !started {
+                    continue;
+                }
+                // A detector repeats nothing: what it said last was right.
+                if self.told.get(&(watcher, life)) == Some(&alive) {
                     continue;
                 }
                 let truth = if alive {

@@ -87,6 +87,8 @@ pub struct Plan {
     pub moved: u64,
     /// What goes wrong, when.
     pub faults: Vec<(Time, Fault)>,
+    /// The number of a crash that strikes so long after its peer says `Complete`, not at its time.
+    pub at_complete: Option<(usize, Duration)>,
     /// When somebody cancels.
     pub cancel: Option<Time>,
     /// When all faults are over.
@@ -131,6 +133,7 @@ impl Plan {
             late: some("late", 300),
             moved: some("moved", 200),
             faults: vec![],
+            at_complete: None,
             cancel: (pick("cancel", 40) == 0).then(|| Time::from_us(pick("cancel-at", 2_000_000))),
             calm: Time::from_us(3_000_000),
         };
@@ -148,8 +151,13 @@ impl Plan {
         let mut spare = if self.home == 2 { 0 } else { (self.home - 1) / 2 };
         for peer in 0..self.peers {
             let who = peer as u64;
-            for round in 0..2 {
-                if !draw.chance("crashes", &[who, round], permille / (round + 1)) {
+            for round in 0..3 {
+                // The third one strikes rank 0 when it completes.
+                let crashes = match round {
+                    2 => peer == 0 && permille > 0 && draw.chance("completer", &[], 300),
+                    _ => draw.chance("crashes", &[who, round], permille / (round + 1)),
+                };
+                if !crashes {
                     continue;
                 }
                 let span = 1_000_000 << draw.below("crash-span", &[who, round], 2);
@@ -165,6 +173,10 @@ impl Plan {
                         back = Some(back.unwrap_or(ms(700)));
                         disk = true;
                     }
+                }
+                if round == 2 {
+                    let after = Duration::from_micros(draw.below("completer-after", &[], 5_000));
+                    self.at_complete = Some((self.faults.len(), after));
                 }
                 self.faults.push((at, Fault::Crash { peer, back, disk }));
             }

@@ -6,22 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use formic_completion::{
-    Attestation, Completion, Config, Decree, Effect, Event, Input, JobSpec, Message, Record, Spawn,
-    Verdict,
-};
-use formic_core::{
-    Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time, mix,
-};
+use formic_completion::{Attestation, Completion, Config, Effect, Input, JobSpec, Message, Record};
+use formic_core::{Digest, Incarnation, JobId, Key, Life, PeerId, Protocol, Time, mix};
 
 use super::{
     Report,
     bodies::{self, Script},
-    plan::{Fault, Plan},
+    plan::Plan,
 };
 use crate::{
-    Draw, Execution, Truth, Violation,
-    oracles::{acked_not_lost, never_early, nothing_hangs, one_verdict, quiet_is_quiet},
+    Draw, Truth, Violation,
+    oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet},
 };
 
 /// After the calm, everything has to be over within this virtual time.
@@ -47,11 +42,11 @@ pub(super) enum What {
 }
 
 pub(super) struct Body {
-    script: Script,
-    run: usize,
-    waits: BTreeSet<Key>,
-    told: BTreeSet<Key>,
-    ended: bool,
+    pub(super) script: Script,
+    pub(super) run: usize,
+    pub(super) waits: BTreeSet<Key>,
+    pub(super) told: BTreeSet<Key>,
+    pub(super) ended: bool,
 }
 
 pub(super) struct Host {
@@ -59,12 +54,12 @@ pub(super) struct Host {
     pub(super) alive: bool,
     pub(super) started: bool,
     pub(super) frozen_until: Time,
-    machine: Completion,
-    disk: Vec<Record>,
-    bodies: BTreeMap<Key, Body>,
+    pub(super) machine: Completion,
+    pub(super) disk: Vec<Record>,
+    pub(super) bodies: BTreeMap<Key, Body>,
     wake: Option<Time>,
     /// Dies after so many more effects: the number of the fault.
-    fuse: Option<(usize, usize)>,
+    pub(super) fuse: Option<(usize, usize)>,
 }
 
 pub(super) struct World<'a> {
@@ -72,15 +67,23 @@ pub(super) struct World<'a> {
     pub(super) plan: &'a Plan,
     pub(super) hosts: Vec<Host>,
     pub(super) now: Time,
-    queue: BTreeMap<(Time, u64), What>,
-    sequence: u64,
+    pub(super) queue: BTreeMap<(Time, u64), What>,
+    pub(super) sequence: u64,
     seed: u64,
-    job: JobId,
+    pub(super) job: JobId,
     spec: Arc<JobSpec>,
-    truth: Truth,
+    pub(super) truth: Truth,
     pub(super) report: Report,
     /// Messages so far on each link.
     sent: BTreeMap<(Life, Life), u64>,
+    /// What the detector told last: who to whom, and whether it was "up".
+    pub(super) told: BTreeMap<(Life, Life), bool>,
+    /// Who was told of whom as up.
+    pub(super) met: BTreeSet<(Life, Life)>,
+    /// Statements, and the members their author had met when it made them.
+    pub(super) stated: BTreeMap<Digest, Vec<Life>>,
+    /// Whether the fault that waits for `Complete` has struck.
+    pub(super) struck: bool,
     print: u64,
     /// The last events, at most `traced`.
     trace: VecDeque<String>,
@@ -99,7 +102,7 @@ pub(super) fn index(life: Life) -> usize {
     usize::try_from(tail).unwrap_or(0)
 }
 
-type Checked = Result<(), Violation>;
+pub(super) type Checked = Result<(), Violation>;
 
 impl<'a> World<'a> {
     pub(super) fn new(seed: u64, plan: &'a Plan, traced: usize) -> Self {
@@ -131,6 +134,10 @@ impl<'a> World<'a> {
             truth: Truth::default(),
             report: Report { seeds: 1, ..Report::default() },
             sent: BTreeMap::new(),
+            told: BTreeMap::new(),
+            met: BTreeSet::new(),
+            stated: BTreeMap::new(),
+            struck: false,
             print: seed,
             trace: VecDeque::new(),
             traced,
@@ -140,6 +147,9 @@ impl<'a> World<'a> {
         }
         world.at(Time::from_us(2_000), What::Submit);
         for (number, (at, _)) in plan.faults.iter().enumerate() {
+            if plan.at_complete.is_some_and(|(waits, _)| waits == number) {
+                continue;
+            }
             world.at(*at + Duration::from_millis(2), What::Fault { number });
         }
         if let Some(at) = plan.cancel {
@@ -158,12 +168,12 @@ impl<'a> World<'a> {
         self.at(self.now + Duration::from_micros(us), what);
     }
 
-    fn violation(&self, oracle: &'static str, what: String) -> Violation {
+    pub(super) fn violation(&self, oracle: &'static str, what: String) -> Violation {
         let trace = self.trace.iter().cloned().collect();
         Violation { seed: self.seed, oracle, at: self.now, what, trace }
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.now;
         if self.traced > 0 {
             if self.trace.len() == self.traced {
@@ -283,7 +293,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn is_alive(&self, life: Life) -> bool {
+    pub(super) fn is_alive(&self, life: Life) -> bool {
         self.hosts.get(index(life)).is_some_and(|host| host.alive && host.life == life)
     }
 
@@ -305,8 +315,15 @@ impl<'a> World<'a> {
             What::Placed { key, attempt, life, .. } => {
                 self.feed(peer, Input::Placed { key, attempt, life })
             }
-            What::Up { life, .. } => self.feed(peer, Input::Up { life }),
-            What::Down { life, .. } => self.feed(peer, Input::Down { life }),
+            What::Up { observer, life } => {
+                self.told.insert((observer, life), true);
+                self.met.insert((observer, life));
+                self.feed(peer, Input::Up { life })
+            }
+            What::Down { observer, life } => {
+                self.told.insert((observer, life), false);
+                self.feed(peer, Input::Down { life })
+            }
             What::Wake { .. } => {
                 // An earlier wake took the place of this one.
                 if self.hosts[peer].wake.is_none_or(|at| at > self.now) {
@@ -418,6 +435,10 @@ impl<'a> World<'a> {
                 self.truth.running.remove(&(from, key));
             }
             Effect::Sign { to, statement } => {
+                if to == from && !self.stated.contains_key(&statement) {
+                    let met = self.met_by(from);
+                    self.stated.insert(statement, met);
+                }
                 let signature = statement.as_bytes().to_vec();
                 let attestation = Attestation { signer: from, public_key: vec![], signature };
                 let signed =
@@ -477,172 +498,6 @@ impl<'a> World<'a> {
             self.after(delay + 3_000, What::Placed { to: asker, key, attempt, life });
         }
     }
-
-    fn execute(&mut self, peer: usize, key: Key, descriptor: &Descriptor) {
-        let life = self.hosts[peer].life;
-        let all = self.truth.executions.entry(key).or_default();
-        let run = all.len();
-        all.push(Execution { life, children: vec![], finished: false });
-        self.truth.running.insert((life, key), run);
-        let script = Script::of(self.draw, &self.plan.workload, (key, run as u64), descriptor);
-        for (index, (at, _, _)) in script.spawns.iter().enumerate() {
-            let at = self.now + *at;
-            self.sequence += 1;
-            let what = What::Step { life, key, run, index };
-            self.queue.insert((at, self.sequence), what);
-        }
-        let end = self.now + script.length;
-        self.at(end, What::End { life, key, run });
-        let body =
-            Body { script, run, waits: BTreeSet::new(), told: BTreeSet::new(), ended: false };
-        self.hosts[peer].bodies.insert(key, body);
-    }
-
-    fn spawn(&mut self, peer: usize, (owner, run): (Key, usize), index: usize) -> Checked {
-        let Some(body) = self.hosts[peer].bodies.get_mut(&owner) else { return Ok(()) };
-        if body.run != run {
-            return Ok(());
-        }
-        let Some((_, descriptor, mode)) = body.script.spawns.get(index).cloned() else {
-            return Ok(());
-        };
-        let number = index as u64;
-        let key = Key::child(self.job, owner, number, descriptor.digest());
-        if mode == Spawn::Nested {
-            body.waits.insert(key);
-        }
-        let all = self.truth.executions.get_mut(&owner);
-        if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
-            execution.children.push(key);
-        }
-        self.feed(peer, Input::Spawn { owner, index: number, descriptor, mode })
-    }
-
-    fn try_end(&mut self, peer: usize, key: Key) -> Checked {
-        let life = self.hosts[peer].life;
-        let Some(body) = self.hosts[peer].bodies.get(&key) else { return Ok(()) };
-        if !body.ended || body.script.joins && !body.waits.is_subset(&body.told) {
-            return Ok(());
-        }
-        let outcome = if body.script.fails {
-            Outcome::failed("failed", "as scripted")
-        } else {
-            Outcome::Ok(Output { value: key.as_bytes().to_vec(), files: vec![] })
-        };
-        let run = body.run;
-        self.hosts[peer].bodies.remove(&key);
-        self.truth.running.remove(&(life, key));
-        self.truth.last_end = self.now;
-        let all = self.truth.executions.get_mut(&key);
-        if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
-            execution.finished = true;
-        }
-        self.feed(peer, Input::BodyFinished { key, outcome })
-    }
-
-    fn event(&mut self, peer: usize, event: Event) -> Checked {
-        let life = self.hosts[peer].life;
-        self.note(|| format!("{life} says {}", brief_event(&event)));
-        match event {
-            Event::Accepted => self.truth.accepted = self.truth.accepted.or(Some(self.now)),
-            Event::ChildDone { owner, key, .. } => {
-                let Some(body) = self.hosts[peer].bodies.get_mut(&owner) else { return Ok(()) };
-                if !body.told.insert(key) {
-                    let what = format!("{owner} hears twice of {key}");
-                    return Err(self.violation("one_commit", what));
-                }
-                if body.ended {
-                    let (life, run) = (life, body.run);
-                    self.after(1, What::End { life, key: owner, run });
-                }
-            }
-            Event::Respawned { .. } => self.report.respawns += 1,
-            Event::TookOver { .. } => self.report.takeovers += 1,
-            Event::Complete { outcome, .. } => {
-                self.truth.complete = self.truth.complete.or(Some(self.now));
-                if !matches!(outcome, Outcome::Cancelled { .. }) {
-                    never_early::at_complete(&self.truth)
-                        .map_err(|what| self.violation("never_early", what))?;
-                }
-            }
-            Event::Verdict(verdict) => self.verdict(life, &verdict)?,
-            Event::Anomaly { what } => return Err(self.violation("no_anomaly", what)),
-            Event::Spawned { .. } | Event::Divergent { .. } | Event::Dropped { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn verdict(&mut self, life: Life, verdict: &Verdict) -> Checked {
-        let Decree { outcome, tally } = &verdict.decree;
-        let counts = [tally.tasks, tally.ok, tally.failed, tally.executions];
-        let counts: Vec<u8> = counts.into_iter().flat_map(u64::to_be_bytes).collect();
-        let result = Digest::of(&[outcome.digest().as_bytes(), &counts]);
-        one_verdict::at_verdict(&mut self.truth, life, result)
-            .map_err(|what| self.violation("one_verdict", what))?;
-        let shape = verdict.certificate.check_decree(self.job, &verdict.decree);
-        shape.map_err(|why| self.violation("certificates_verify", why.to_string()))?;
-        let statement = &verdict.certificate.statement;
-        quiet_is_quiet::at_verdict(&self.truth, statement)
-            .map_err(|what| self.violation("quiet_is_quiet", what))?;
-        if self.truth.first_verdict.is_none() {
-            self.truth.first_verdict = Some(self.now);
-            self.report.exclusions += u64::from(!statement.excluded.is_empty());
-            if !matches!(outcome, Outcome::Cancelled { .. }) {
-                never_early::at_complete(&self.truth)
-                    .map_err(|what| self.violation("never_early", what))?;
-            }
-        }
-        self.truth.last_verdict = Some(self.now);
-        Ok(())
-    }
-
-    fn fault(&mut self, number: usize) -> Checked {
-        let Some((_, fault)) = self.plan.faults.get(number).copied() else { return Ok(()) };
-        match fault {
-            Fault::Crash { peer, .. } => {
-                let host = &mut self.hosts[peer];
-                if !host.alive {
-                    return Ok(());
-                }
-                let life = host.life;
-                let left = self.draw.index("fuse", &[number as u64], 8);
-                if left < 4 {
-                    return self.burn(life, number);
-                }
-                host.fuse = Some((left - 4, number));
-                self.after(50_000, What::Burn { life, number });
-            }
-            Fault::Suspect { observer, target, span } => self.suspect(observer, target, span),
-            Fault::Freeze { peer, span } => self.freeze(peer, span),
-        }
-        Ok(())
-    }
-
-    /// The end of a life.
-    fn burn(&mut self, life: Life, number: usize) -> Checked {
-        if !self.is_alive(life) {
-            return Ok(());
-        }
-        let Some((_, Fault::Crash { peer, back, disk })) = self.plan.faults.get(number).copied()
-        else {
-            return Ok(());
-        };
-        self.note(|| format!("{life} CRASHES, fault {number}, disk {disk}, back {back:?}"));
-        self.report.crashes += 1;
-        let host = &mut self.hosts[peer];
-        host.alive = false;
-        host.bodies.clear();
-        host.fuse = None;
-        if !disk {
-            host.disk.clear();
-        }
-        self.truth.running.retain(|(at, _), _| *at != life);
-        self.mourn(life);
-        if let Some(back) = back {
-            self.at(self.now + back, What::Start { peer });
-        }
-        Ok(())
-    }
 }
 
 fn brief(input: &Input) -> String {
@@ -651,8 +506,4 @@ fn brief(input: &Input) -> String {
         other => format!("{other:?}"),
     };
     text.chars().take(400).collect()
-}
-
-fn brief_event(event: &Event) -> String {
-    format!("{event:?}").chars().take(300).collect()
 }

@@ -15,6 +15,18 @@ pub fn at_verdict(truth: &Truth, statement: &Statement) -> Result<(), String> {
     Ok(())
 }
 
+/// Every member that the statement's author had been told of is sealed or excluded, each life by
+/// itself; a message may have told it of a later life.
+pub fn at_statement(met: &[Life], statement: &Statement) -> Result<(), String> {
+    let sealed = statement.sealed.iter().map(|(life, _)| life);
+    let listed: Vec<&Life> = sealed.chain(&statement.excluded).collect();
+    let covered = |life: &Life| listed.iter().any(|it| it.peer == life.peer && *it >= life);
+    match met.iter().find(|life| !covered(life)) {
+        Some(life) => Err(format!("{life} was met and is neither sealed nor excluded")),
+        None => Ok(()),
+    }
+}
+
 /// A life that said it is sealed starts no body.
 pub fn at_execute(sealed: bool, life: Life, key: Key) -> Result<(), String> {
     if sealed { Err(format!("{life} is sealed and starts {key}")) } else { Ok(()) }
