@@ -122,6 +122,7 @@ impl Completion {
             Some((newest, presence)) if newest < life.incarnation => {
                 self.members.set(life, Presence::Down);
                 self.on_reborn(Life::new(life.peer, newest), presence);
+                self.on_joined(life); // It existed: it is to seal, or to be excluded.
             }
             Some(_) => {}
         }

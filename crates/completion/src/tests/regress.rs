@@ -170,6 +170,23 @@ fn r08_a_sealed_life_does_not_stand_for_its_successor() {
     assert!(lives.contains(&life(2, 1)) && lives.contains(&life(2, 2)), "{lives:?}");
 }
 
+/// The same, where the news of the new life's end outran those of its start. Found by the simulator
+/// of this project.
+#[test]
+fn r08_also_when_the_new_life_is_reported_dead_first() {
+    let mut peer = Peer::alone(life(1, 1));
+    peer.up(life(2, 1));
+    peer.up(life(3, 1));
+    peer.ends(root());
+    peer.hears(life(2, 1), sealed());
+    peer.down(life(2, 2));
+    peer.up(life(2, 2));
+    let out = peer.hears(life(3, 1), sealed());
+    assert_eq!(signs(&out, life(1, 1)), [], "the new life may run anything");
+    let probes = to(&peer.wait(ms(300)), life(2, 2));
+    assert!(probes.iter().any(|message| matches!(message, Message::Probe { .. })));
+}
+
 /// The first tail is done before the second is in the ledger.
 #[test]
 fn r09_a_fact_and_its_tails_enter_the_ledger_in_one_step() {
