@@ -1,0 +1,50 @@
+//! # Plans
+//!
+//! A plan is a set of tasks that need each other. The root of a job executes it: it spawns every task whose needs ended
+//! well, substitutes what they returned, and returns one value for all.
+//!
+//! ```yaml
+//! version: 1
+//! inputs:
+//!   dir: {default: ".", help: directory to hash}
+//! agents:                                   # `--peers` spreads peers over these in order
+//!   hasher: {adapter: jsonl, command: [formic, example, treehash], capabilities: [hash], slots: 2}
+//!   shell:  {adapter: command, capabilities: [shell]}
+//! tasks:
+//!   tree:
+//!     requires: [hash]                      # capabilities of the executing peer
+//!     payload: {path: "${{ inputs.dir }}"}
+//!   check:
+//!     needs: [tree]
+//!     requires: [shell]
+//!     run: test "$(formic example treehash --local "$DIR")" = "$TREE"
+//!     env: {DIR: "${{ inputs.dir }}", TREE: "${{ tasks.tree.value }}"}
+//!     outputs: {report: report.txt}         # relative to $FORMIC_OUTPUTS; missing is a failure
+//!     retry: {max: 2, on: [failed]}         # the work of a lost peer is always done again, not counted
+//!     budget: {wall: 15m}
+//! ```
+//!
+//! - A string that is exactly one reference takes the value itself; inside a longer string it is inserted as text.
+//! - A task whose need did not end well is cancelled, and says which need it was.
+//! - `run` may not contain references: a shell would execute what another task returned. `env` may.
+//! - A plan is checked whole before anything starts; `formic run --check PLAN` only checks.
+//!
+//! In Rust the same plan is data:
+//!
+//! ```
+//! use formic::{Plan, PlanError, PlannedTask};
+//! use serde_json::json;
+//!
+//! let mut tree = PlannedTask::new("tree", json!({"path": "src"}));
+//! let mut check = PlannedTask::new("check", json!({"hash": "${{ tasks.tree.value }}"}));
+//! assert!(matches!(
+//!     Plan { tasks: vec![tree.clone(), check.clone()] }.check(),
+//!     Err(PlanError::NotNeeded { .. })
+//! ));
+//! check.needs = vec!["tree".to_owned()];
+//! assert_eq!(Plan { tasks: vec![tree.clone(), check.clone()] }.check(), Ok(()));
+//!
+//! tree.needs = vec!["check".to_owned()];
+//! let error = Plan { tasks: vec![tree, check] }.check().unwrap_err();
+//! assert!(error.to_string().starts_with("tasks need each other: "));
+//! ```
