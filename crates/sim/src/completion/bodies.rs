@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use formic_completion::Spawn;
-use formic_core::{Descriptor, Key};
+use formic_core::{Descriptor, Key, Outcome, Output};
 
 use super::plan::{Shape, Workload};
 use crate::Draw;
@@ -18,8 +18,8 @@ pub(super) struct Script {
     pub(super) length: Duration,
     /// Whether it waits for its awaited children.
     pub(super) joins: bool,
-    /// Whether it fails.
-    pub(super) fails: bool,
+    /// How it ends.
+    pub(super) outcome: Outcome,
 }
 
 pub(super) fn descriptor(level: u64, number: u64) -> Arc<Descriptor> {
@@ -65,7 +65,11 @@ impl Script {
             spawns: (0..children).map(spawn).collect(),
             length: Duration::from_micros(length),
             joins: draw.chance("joins", &what, work.joins),
-            fails: draw.chance("fails", &what, 30),
+            outcome: if draw.chance("fails", &what, 30) {
+                Outcome::failed("failed", "as scripted")
+            } else {
+                Outcome::Ok(Output { value: key.as_bytes().to_vec(), files: vec![] })
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use formic_core::{Incarnation, Life, PeerId, Time};
 
-use super::world::{What, World, index};
+use super::world::{Host, What, World, index};
 
 impl World<'_> {
     fn pair(observer: Life, life: Life) -> [u64; 4] {
@@ -24,7 +24,7 @@ impl World<'_> {
     pub(super) fn meet(&mut self, born: Life) {
         for peer in 0..self.hosts.len() {
             let other = &self.hosts[peer];
-            let (life, alive, started) = (other.life, other.alive, other.started);
+            let (life, alive, started) = (other.life, other.alive, other.has_started());
             if life.peer == born.peer || !started {
                 continue;
             }
@@ -89,25 +89,21 @@ impl World<'_> {
 
     /// From here on the detector is right about everybody.
     pub(super) fn calm(&mut self) {
-        for observer in 0..self.hosts.len() {
-            let (watcher, watches) = (self.hosts[observer].life, self.hosts[observer].alive);
-            for target in 0..self.hosts.len() {
-                let host = &self.hosts[target];
-                let (life, alive, started) = (host.life, host.alive, host.started);
-                if !watches || target == observer || !started {
-                    continue;
-                }
-                // A detector repeats nothing: what it said last was right.
-                if self.told.get(&(watcher, life)) == Some(&alive) {
-                    continue;
-                }
-                let truth = if alive {
-                    What::Up { observer: watcher, life }
-                } else {
-                    What::Down { observer: watcher, life }
-                };
-                self.at(self.now.max(Time::from_us(1)), truth);
+        let lives = |host: &Host| host.has_started().then_some((host.life, host.alive));
+        let all: Vec<(Life, bool)> = self.hosts.iter().filter_map(lives).collect();
+        for (observer, _) in all.iter().filter(|(_, alive)| *alive) {
+            for (life, alive) in all.iter().filter(|(life, _)| life.peer != observer.peer) {
+                self.correct(*observer, (*life, *alive));
             }
+        }
+    }
+
+    /// A detector repeats nothing: it speaks where what it said last was wrong.
+    fn correct(&mut self, observer: Life, (life, alive): (Life, bool)) {
+        if self.told.get(&(observer, life)) != Some(&alive) {
+            let up = What::Up { observer, life };
+            let truth = if alive { up } else { What::Down { observer, life } };
+            self.at(self.now.max(Time::from_us(1)), truth);
         }
     }
 }

@@ -149,38 +149,34 @@ impl Plan {
     /// A quorum of home peers survives with its disk, or comes back with it.
     fn draw_crashes(&mut self, draw: Draw, permille: u64) {
         let mut spare = if self.home == 2 { 0 } else { (self.home - 1) / 2 };
-        for peer in 0..self.peers {
-            let who = peer as u64;
-            for round in 0..3 {
-                // The third one strikes rank 0 when it completes.
-                let crashes = match round {
-                    2 => peer == 0 && permille > 0 && draw.chance("completer", &[], 300),
-                    _ => draw.chance("crashes", &[who, round], permille / (round + 1)),
-                };
-                if !crashes {
-                    continue;
-                }
-                let span = 1_000_000 << draw.below("crash-span", &[who, round], 2);
-                let at = Time::from_us(draw.below("crash-at", &[who, round], span));
-                let back = ms(draw.below("back", &[who, round], 1_500));
-                let back = draw.chance("returns", &[who, round], 600).then_some(back);
-                let disk = draw.chance("disk", &[who, round], 500);
-                let (mut back, mut disk) = (back, disk);
-                if peer < self.home && !(back.is_some() && disk) {
-                    if spare > 0 && !(self.home == 2 && peer == 0) {
-                        spare -= 1;
-                    } else {
-                        back = Some(back.unwrap_or(ms(700)));
-                        disk = true;
-                    }
-                }
-                if round == 2 {
-                    let after = Duration::from_micros(draw.below("completer-after", &[], 5_000));
-                    self.at_complete = Some((self.faults.len(), after));
-                }
-                self.faults.push((at, Fault::Crash { peer, back, disk }));
+        for (peer, round) in (0..self.peers).flat_map(|peer| [(peer, 0), (peer, 1)]) {
+            if draw.chance("crashes", &[peer as u64, round], permille / (round + 1)) {
+                self.draw_crash(draw, (peer, round), &mut spare);
             }
         }
+        // One more strikes rank 0 when it completes.
+        if permille > 0 && draw.chance("completer", &[], 300) {
+            let after = Duration::from_micros(draw.below("completer-after", &[], 5_000));
+            self.at_complete = Some((self.faults.len(), after));
+            self.draw_crash(draw, (0, 2), &mut spare);
+        }
+    }
+
+    fn draw_crash(&mut self, draw: Draw, (peer, round): (usize, u64), spare: &mut usize) {
+        let what = [peer as u64, round];
+        let span = 1_000_000 << draw.below("crash-span", &what, 2);
+        let at = Time::from_us(draw.below("crash-at", &what, span));
+        let back = ms(draw.below("back", &what, 1_500));
+        let mut back = draw.chance("returns", &what, 600).then_some(back);
+        let mut disk = draw.chance("disk", &what, 500);
+        let lost = peer < self.home && !(back.is_some() && disk);
+        if lost && *spare > 0 && !(self.home == 2 && peer == 0) {
+            *spare -= 1;
+        } else if lost {
+            back = Some(back.unwrap_or(ms(700)));
+            disk = true;
+        }
+        self.faults.push((at, Fault::Crash { peer, back, disk }));
     }
 
     fn draw_suspicions(&mut self, draw: Draw, count: u64) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use formic_completion::{Input, Spawn};
-use formic_core::{Descriptor, Key, Outcome, Output};
+use formic_core::{Descriptor, Key};
 
 use super::{
     bodies::Script,
@@ -63,11 +63,7 @@ impl World<'_> {
         if !body.ended || body.script.joins && !body.waits.is_subset(&body.told) {
             return Ok(());
         }
-        let outcome = if body.script.fails {
-            Outcome::failed("failed", "as scripted")
-        } else {
-            Outcome::Ok(Output { value: key.as_bytes().to_vec(), files: vec![] })
-        };
+        let outcome = body.script.outcome.clone();
         let run = body.run;
         self.hosts[peer].bodies.remove(&key);
         self.truth.running.remove(&(life, key));

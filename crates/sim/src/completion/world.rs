@@ -52,7 +52,6 @@ pub(super) struct Body {
 pub(super) struct Host {
     pub(super) life: Life,
     pub(super) alive: bool,
-    pub(super) started: bool,
     pub(super) frozen_until: Time,
     pub(super) machine: Completion,
     pub(super) disk: Vec<Record>,
@@ -60,6 +59,12 @@ pub(super) struct Host {
     wake: Option<Time>,
     /// Dies after so many more effects: the number of the fault.
     pub(super) fuse: Option<(usize, usize)>,
+}
+
+impl Host {
+    pub(super) const fn has_started(&self) -> bool {
+        self.life.incarnation.0 > 0
+    }
 }
 
 pub(super) struct World<'a> {
@@ -110,7 +115,6 @@ impl<'a> World<'a> {
         let host = |peer| Host {
             life: life(peer, 0),
             alive: false,
-            started: false,
             frozen_until: Time::ZERO,
             machine: Completion::new(Config::default(), life(peer, 0), job),
             disk: vec![],
@@ -355,7 +359,6 @@ impl<'a> World<'a> {
         let host = &mut self.hosts[peer];
         host.life.incarnation = host.life.incarnation.next();
         host.alive = true;
-        host.started = true;
         host.frozen_until = Time::ZERO;
         host.wake = None;
         host.fuse = None;
@@ -386,11 +389,10 @@ impl<'a> World<'a> {
             self.hosts[peer].machine.check();
         }
         for effect in out {
-            if let Some((left, number)) = self.hosts[peer].fuse {
-                if left == 0 {
-                    return self.burn(life, number);
-                }
-                self.hosts[peer].fuse = Some((left - 1, number));
+            match self.hosts[peer].fuse {
+                Some((0, number)) => return self.burn(life, number),
+                Some((left, number)) => self.hosts[peer].fuse = Some((left - 1, number)),
+                None => {}
             }
             self.apply(peer, effect)?;
             if !self.is_alive(life) {
@@ -422,8 +424,7 @@ impl<'a> World<'a> {
             Effect::Place { key, attempt, avoid, .. } => self.place(from, key, attempt, avoid),
             Effect::Unplace { .. } => {}
             Effect::Execute { key, attempt: _, descriptor, root } => {
-                let sealed = self.hosts[peer].machine.is_sealed();
-                quiet_is_quiet::at_execute(sealed, from, key)
+                quiet_is_quiet::at_execute(&self.hosts[peer].machine, from, key)
                     .map_err(|what| self.violation("quiet_is_quiet", what))?;
                 if root {
                     self.truth.root = Some(key);
@@ -487,7 +488,7 @@ impl<'a> World<'a> {
             let good = host.alive && Some(host.life) != avoid && host.frozen_until <= self.now;
             // Sometimes the chosen one has just died.
             let unlucky = self.now < self.plan.calm && self.draw.chance("unlucky", &what, 100);
-            (good || host.started && unlucky).then_some(host.life)
+            (good || host.has_started() && unlucky).then_some(host.life)
         };
         let mut places = (0..12).filter_map(chosen);
         let (first, second) = (places.next().unwrap_or(asker), places.next());

@@ -7,6 +7,9 @@ use formic_core::Key;
 use crate::Truth;
 
 /// The first task found that is not covered: none of its executions ended with all it spawned covered.
+///
+/// # Errors
+/// What was found instead.
 pub fn at_complete(truth: &Truth) -> Result<(), String> {
     let Some(root) = truth.root else { return Err("complete before the root ran".to_owned()) };
     let mut known = BTreeMap::new();

@@ -14,6 +14,9 @@ pub struct Last {
 }
 
 /// Every live peer is closed and sleeps.
+///
+/// # Errors
+/// What was found instead.
 pub fn at_end(peers: &[Last]) -> Result<(), String> {
     match peers.iter().find(|last| !last.closed || last.deadline.is_some()) {
         None => Ok(()),

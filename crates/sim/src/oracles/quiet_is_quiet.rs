@@ -1,11 +1,14 @@
 //! At the verdict every sealed member is quiet, and a sealed life never works again (I5, I6).
 
-use formic_completion::Statement;
+use formic_completion::{Completion, Statement};
 use formic_core::{Key, Life};
 
 use crate::Truth;
 
 /// No body runs at a life that the statement calls sealed.
+///
+/// # Errors
+/// What was found instead.
 pub fn at_verdict(truth: &Truth, statement: &Statement) -> Result<(), String> {
     for (life, key) in truth.running.keys() {
         if statement.sealed.iter().any(|(sealed, _)| sealed == life) {
@@ -17,6 +20,9 @@ pub fn at_verdict(truth: &Truth, statement: &Statement) -> Result<(), String> {
 
 /// Every member that the statement's author had been told of is sealed or excluded, each life by
 /// itself; a message may have told it of a later life.
+///
+/// # Errors
+/// What was found instead.
 pub fn at_statement(met: &[Life], statement: &Statement) -> Result<(), String> {
     let sealed = statement.sealed.iter().map(|(life, _)| life);
     let listed: Vec<&Life> = sealed.chain(&statement.excluded).collect();
@@ -28,6 +34,9 @@ pub fn at_statement(met: &[Life], statement: &Statement) -> Result<(), String> {
 }
 
 /// A life that said it is sealed starts no body.
-pub fn at_execute(sealed: bool, life: Life, key: Key) -> Result<(), String> {
-    if sealed { Err(format!("{life} is sealed and starts {key}")) } else { Ok(()) }
+///
+/// # Errors
+/// What was found instead.
+pub fn at_execute(machine: &Completion, life: Life, key: Key) -> Result<(), String> {
+    if machine.is_sealed() { Err(format!("{life} is sealed and starts {key}")) } else { Ok(()) }
 }
