@@ -23,7 +23,9 @@
 //! **Guarantees.** All replicas decide one value, proposed by somebody, under loss, duplication,
 //! reordering and restart from any durable prefix (`tests::interleavings`). Promises never fall
 //! (same walk). Round 1 belongs to rank 0, which repeats its value after a restart
-//! (`tests::reserved`). Of two replicas rank 0 decides alone and rank 1 never does (`tests::two`).
+//! (`tests::reserved`) and gives the round up once it was refused
+//! (`tests::reserved_round_is_gone_after_a_refusal`). Whoever asks after the decision is told it
+//! (`tests::whoever_asks_after_the_decision_is_told`). Of two replicas rank 0 decides alone and rank 1 never does (`tests::two`).
 //!
 //! **Limits.** One value, a fixed ranked list of peers, at most 7 of them. A replica that lost its
 //! disk must not take part; whoever owns the register sees to that. No leases, no change of replicas.
