@@ -225,6 +225,16 @@ impl Completion {
             return Ok(());
         }
         self.heard(from);
+        let asks = matches!(
+            message,
+            Message::HomePut { .. }
+                | Message::HomeBack
+                | Message::Probe { .. }
+                | Message::Attest { .. }
+        );
+        if asks && self.closed.is_some() {
+            self.announce_to(from); // Whoever still works towards the verdict gets it.
+        }
         self.on_message(from, message);
         Ok(())
     }

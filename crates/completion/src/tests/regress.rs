@@ -67,6 +67,18 @@ fn r02_also_when_it_acts_already() {
     assert!(to(&out, life(4, 1)).iter().any(announced), "{out:?}");
 }
 
+/// Whoever still gathers seals and signatures is told: those it needs may have left the home group.
+/// Found by the simulator of this project.
+#[test]
+fn r02_also_by_whoever_is_asked() {
+    let mut peer = Peer::new(life(4, 1));
+    peer.up(life(2, 1));
+    peer.hears(life(1, 1), announce(&group()));
+    let out = peer.hears(life(2, 1), Message::Probe { result: ok().digest() });
+    let announced = |message: &Message| matches!(message, Message::Announce { .. });
+    assert!(to(&out, life(2, 1)).iter().any(announced), "{out:?}");
+}
+
 #[test]
 fn r03_a_home_rank_that_returns_without_its_records_is_gone() {
     let mut peer = second();
