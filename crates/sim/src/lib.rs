@@ -14,10 +14,33 @@
 //! ```
 //!
 //! **Guarantees.** A seed gives the same run every time (`oracles::replays`, each 50th seed runs
-//! twice). Every draw is a hash of the seed and the identity of what is decided.
+//! twice). Every draw is a hash of the seed and the identity of what is decided; a message's draws
+//! depend on its link alone. The oracles notice when a rule of the protocol is missing: seeds caught
+//! of 1 to 3,000, by `RUSTFLAGS="--cfg formic_ablate" FORMIC_ABLATE=completion/RULE cargo run --release
+//! -p xtask -- sim --seeds 3000`:
 //!
-//! **Limits.** One profile, [`completion`]; failures are detected by an oracle with delays, not by
-//! heartbeats; disks are honest; peers do not lie. No partitions, no shrinking.
+//! | rule | seeds caught | by |
+//! |---|---|---|
+//! | `T5` | 2,304 | `never_early`, `no_anomaly` |
+//! | `own-tails` | 2,080 | `nothing_hangs` |
+//! | `atomic` | 1,195 | `never_early`, `never_panics`, `no_anomaly` |
+//! | `T13` | 849 | `nothing_hangs`, `quiet_is_quiet`, `no_anomaly` |
+//! | `T15` | 702 | `nothing_hangs` |
+//! | `mark-done-on-down` | 387 | `never_early`, `nothing_hangs` |
+//! | `T17` | 284 | `nothing_hangs` |
+//! | `down-incarnation` | 150 | `nothing_hangs` |
+//! | `home-per-life` | 79 | `nothing_hangs` |
+//! | `probe-per-life` | 28 | `quiet_is_quiet` |
+//! | `T21` | 9 | `nothing_hangs` |
+//! | `checks-last` | 9 | `quiet_is_quiet` |
+//! | `owner-sets` | 1 | `never_panics` (the machine's own invariants) |
+//! | `T11` | 0 | only slower: T15 respawns as well; `formic-completion`'s `tests::ledger::a_lost_executor_is_replaced` notices |
+//!
+//! **Limits.** One profile, [`completion`], and [`comparators`]; failures are detected by an oracle with
+//! delays, not by heartbeats; disks are honest; peers do not lie. No partitions, no shrinking. Two kinds
+//! of runs are not judged for their end, and counted: those whose home group lost its quorum before it
+//! had stored the job (`Report::waived`), and those in which all that knew the verdict died for good
+//! (`Report::untold`).
 //!
 //! **Sources.** `FoundationDB`'s simulation and `TigerBeetle`'s VOPR for the idea; deviation: draws are
 //! keyed, not streamed, so that removing one fault leaves all others as they were.
