@@ -269,6 +269,8 @@ impl Completion {
         self.wave.probing = None;
         self.wave.sealed.clear();
         self.wave.forget_statement();
+        // Whoever did not hear of this life's return still counts on the life before it.
+        core::mem::take(&mut self.home.owed).into_iter().for_each(|life| self.announce_to(life));
         self.leave_home();
         self.timers.clear(Timer::Wave);
         self.timers.clear(Timer::Anomaly);
