@@ -100,6 +100,7 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         ("home_put", M::HomePut { spec: Arc::new(spec) }),
         ("home_ack", M::HomeAck),
         ("home_back", M::HomeBack),
+        ("home_back_ack", M::HomeBackAck),
         ("work", work),
         ("signal", M::Signal(signal)),
         ("orphan", M::Orphan { key: key(1), owner: key(2) }),
@@ -107,6 +108,60 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         ("sealed", M::Sealed { seal: Seal::default() }),
         ("attest", M::Attest { statement: Arc::new(statement()) }),
     ]
+}
+
+fn register_messages() -> Vec<(&'static str, Message)> {
+    use formic_register::{Ballot, Message as M};
+    let ballot = Ballot { round: 2, rank: 1 };
+    let value = || (*decree()).clone();
+    let all = [
+        ("register_prepare", M::Prepare { ballot }),
+        ("register_promise", M::Promise { ballot, accepted: Some((ballot, value())) }),
+        ("register_accept", M::Accept { ballot, value: value() }),
+        ("register_accepted", M::Accepted { ballot }),
+        ("register_refuse", M::Refuse { ballot, promised: ballot }),
+        ("register_decided", M::Decided(value())),
+    ];
+    let wrap = |message| completion(formic_completion::Message::Register(message));
+    all.into_iter().map(|(name, message)| (name, wrap(message))).collect()
+}
+
+fn member_messages() -> Vec<(&'static str, Message)> {
+    use formic_mesh::{Message as M, Record, Refusal};
+    let mesh = Digest::from_bytes([6; 32]);
+    let record = Record {
+        life: life(1),
+        version: 3,
+        name: "ada".into(),
+        addresses: vec!["quic:127.0.0.1:7001".parse().unwrap()],
+        capabilities: vec!["hash".parse().unwrap()],
+        slots: 2,
+        draining: false,
+    };
+    let all = [
+        ("mesh_knock", M::Knock { mesh: Some(mesh), record: Box::new(record.clone()) }),
+        ("mesh_welcome", M::Welcome { mesh, records: vec![record.clone()] }),
+        ("mesh_refused", M::Refused { reason: Refusal::WrongMesh { ours: mesh } }),
+        ("mesh_pledge", M::Pledge),
+        ("mesh_announce", M::Announce { mesh, records: vec![record] }),
+        ("mesh_leave", M::Leave),
+    ];
+    all.into_iter().map(|(name, message)| (name, Message::Mesh(message))).collect()
+}
+
+fn work_messages() -> Vec<(&'static str, Message)> {
+    use formic_work::{Load, Message as M, Reason, TaskId};
+    let task = TaskId { job: JobId::from_bytes([7; 16]), key: key(1) };
+    let load = Load { running: 1, queued: 2, slots: 3 };
+    let requires = vec!["hash".parse().unwrap()];
+    let all = [
+        ("work_probe", M::Probe { id: 1, count: 2, requires }),
+        ("work_promise", M::Promise { id: 1, load, room: 4 }),
+        ("work_returned", M::Returned { tasks: vec![(task, 1)], reason: Reason::Draining }),
+        ("work_interest", M::Interest),
+        ("work_room", M::Room { room: 4 }),
+    ];
+    all.into_iter().map(|(name, message)| (name, Message::Work(message))).collect()
 }
 
 fn certificate() -> Arc<Certificate> {
@@ -120,6 +175,11 @@ fn samples() -> BTreeMap<&'static str, Message> {
     let job = JobId::from_bytes([7; 16]);
     let mut samples: BTreeMap<_, _> =
         ledger_messages().into_iter().map(|(name, message)| (name, completion(message))).collect();
+    samples.extend(register_messages());
+    samples.extend(member_messages());
+    samples.extend(work_messages());
+    let beat = formic_healing::Message::Beat { seq: 300 };
+    samples.insert("healing_beat", Message::Healing(beat));
     let announce = M::Announce { decree: decree(), certificate: certificate() };
     samples.insert("announce", completion(announce));
     samples.insert("announce_ack", completion(M::AnnounceAck));
