@@ -37,6 +37,10 @@ impl Opened {
     }
 }
 
+/// How long stderr of a process that ended may stay open. Long, since on a busy machine the reader may
+/// be late, and short enough for a grandchild that keeps it open.
+const LAST_WORDS: core::time::Duration = core::time::Duration::from_secs(5);
+
 /// Starts a process and shakes hands.
 pub(super) async fn open(pool: &Arc<Pool>, host: &dyn Host) -> Result<Opened, AgentError> {
     let name = &pool.spec.name;
@@ -96,19 +100,33 @@ async fn greet(wire: &mut Wire, said: &mut mpsc::Receiver<Said>) -> Result<Ready
                 }
             }
             Some(Said::Out(Line::TooLong)) => chatter = CHATTER_MAX + 1,
-            Some(Said::Err(Line::Whole(line))) => {
-                wire.remember(String::from_utf8_lossy(&line).into_owned());
-            }
-            Some(Said::Err(Line::TooLong)) => {}
+            Some(Said::Err(line)) => on_stderr(wire, line),
             Some(Said::End) | None => {
                 let status = wire.status(crate::process::DRAIN).await;
                 let status = status.map_or("it closed its stdout".to_owned(), |s| s.to_string());
+                // Its last words on stderr may still be in the pipe.
+                drop(tokio::time::timeout(LAST_WORDS, last_words(wire, said)).await);
                 return Err(format!("ended before it was ready ({status})"));
             }
         }
         if chatter > CHATTER_MAX {
             return Err(format!("wrote more than {CHATTER_MAX} bytes before it was ready"));
         }
+    }
+}
+
+/// Until stderr ends as well.
+async fn last_words(wire: &mut Wire, said: &mut mpsc::Receiver<Said>) {
+    while let Some(said) = said.recv().await {
+        if let Said::Err(line) = said {
+            on_stderr(wire, line);
+        }
+    }
+}
+
+fn on_stderr(wire: &mut Wire, line: Line) {
+    if let Line::Whole(line) = line {
+        wire.remember(String::from_utf8_lossy(&line).into_owned());
     }
 }
 
