@@ -77,7 +77,7 @@ impl JsonlAgent {
                     return Err(AgentError::failed("cancelled", "cancelled before a process was free"));
                 }
                 () = tokio::time::sleep(wall) => {
-                    return Err(AgentError::expired(format!("no process was free within {wall:?}")));
+                    return Err(AgentError::expired(self.pool.none_within(wall)));
                 }
             };
             let (reply, answer) = oneshot::channel();

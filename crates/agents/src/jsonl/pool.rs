@@ -149,6 +149,16 @@ impl Pool {
         Ok((place, inbox))
     }
 
+    /// Why a task found no place in time.
+    pub(super) fn none_within(&self, wall: Duration) -> String {
+        let name = &self.spec.name;
+        if self.state().seats.is_empty() {
+            format!("agent {name}: no process of it said `ready` within {wall:?}")
+        } else {
+            format!("agent {name}: all its processes were busy for {wall:?}")
+        }
+    }
+
     /// No more tasks; processes are asked to end within `grace`.
     pub(super) fn close(&self, grace: Duration) {
         let mut state = self.state();
