@@ -9,12 +9,16 @@ use std::{
 use async_trait::async_trait;
 use formic::{
     Adapters as _, Agent, AgentError, AgentSpec, Capability, Description, Done, EventLog, Identity,
-    Peer, Recipe, Store, Task, TaskContext,
+    Peer, Recipe, Store, StoreError, Task, TaskContext,
 };
 use formic_agents::{Config, Shipped};
 use formic_core::transport::Address;
+use tokio::time::{Instant, sleep};
 
 use crate::{exit::Stop, link::Link};
+
+/// How often a state directory in use is tried again.
+const UNLOCK_TICK: Duration = Duration::from_millis(50);
 
 /// What a peer is told at its start.
 #[derive(Clone, Debug)]
@@ -31,13 +35,35 @@ pub(crate) struct Spec {
     pub(crate) agent: Option<AgentSpec>,
 }
 
+/// As [`identify`], but waits for a directory that another peer still uses.
+///
+/// # Errors
+/// As [`identify`].
+pub(crate) async fn identify_within(
+    state: Option<&Path>,
+    patience: Duration,
+) -> Result<(Identity, Option<Store>), Stop> {
+    let Some(dir) = state else { return identify(None) };
+    let until = Instant::now() + patience;
+    loop {
+        match Store::open(dir) {
+            Err(StoreError::Busy { .. }) if Instant::now() < until => sleep(UNLOCK_TICK).await,
+            opened => return kept(opened),
+        }
+    }
+}
+
 /// Who a peer is: kept in its state directory, if it has one.
 ///
 /// # Errors
 /// Exit 2: the directory is in use, damaged or not writable.
 pub(crate) fn identify(state: Option<&Path>) -> Result<(Identity, Option<Store>), Stop> {
     let Some(dir) = state else { return Ok((crate::link::identity()?, None)) };
-    let store = Store::open(dir).map_err(|error| Stop::usage(format!("--state: {error}")))?;
+    kept(Store::open(dir))
+}
+
+fn kept(opened: Result<Store, StoreError>) -> Result<(Identity, Option<Store>), Stop> {
+    let store = opened.map_err(|error| Stop::usage(format!("--state: {error}")))?;
     Ok((store.identity(), Some(store)))
 }
 

@@ -8,7 +8,12 @@ pub(crate) fn data(text: &str) {
     let written = out
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    drop(written.and_then(|()| out.flush()));
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            note(&format!("cannot write to stdout: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// Tells the user something that is no data.

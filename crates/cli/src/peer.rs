@@ -1,5 +1,6 @@
 //! `formic peer`: one long-running peer of a mesh on this host.
 
+use core::time::Duration;
 use std::num::NonZero;
 
 use formic::{Adapter, AgentSpec, EventLog, Peer};
@@ -14,13 +15,19 @@ use crate::{
     later, link, output,
 };
 
+/// After this time without a mesh, a peer says that it is alone.
+const ALONE: Duration = Duration::from_secs(3);
+/// How long the peer of a launcher that was killed may take to let go of its state.
+const UNLOCK: Duration = Duration::from_secs(5);
+
 pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     later::peer(&args.later)?;
     let mut interrupts = Interrupts::new()?;
     let seeds = link::addresses(&args.join)?;
     let listen = link::listen(&args.listen)?;
     let log = event_log(args)?;
-    let identity = host::identify(args.state.as_deref())?;
+    let patience = if args.tied { UNLOCK } else { Duration::ZERO };
+    let identity = host::identify_within(args.state.as_deref(), patience).await?;
     let link = link::quic(listen, &identity.0).await?;
     let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
     let spec = spec(args, &address)?;
@@ -99,10 +106,21 @@ fn greet(peer: &Peer, (name, mesh): (&str, &str), address: &str) {
 async fn live(peer: &Peer, interrupts: &mut Interrupts, args: &PeerArgs) -> Result<Exit, Stop> {
     let told_to_leave = tokio::select! {
         () = interrupts.next() => true,
-        () = end_of_stdin(args) => true,
+        word = last_word(args) => {
+            if word.is_empty() {
+                // The launcher was killed, and all its peers lost it at once: there is nobody to hand work to.
+                peer.kill();
+                return Ok(Exit::Interrupted);
+            }
+            true
+        }
         _ = peer.stopped() => false,
+        () = say_if_alone(peer, args) => false,
     };
     let ending = if told_to_leave {
+        if !args.tied {
+            output::note("leaving: its work goes to the others; Ctrl-C again stops at once");
+        }
         tokio::select! {
             ending = peer.leave() => ending,
             () = interrupts.next() => {
@@ -121,13 +139,27 @@ async fn live(peer: &Peer, interrupts: &mut Interrupts, args: &PeerArgs) -> Resu
     }
 }
 
-async fn end_of_stdin(args: &PeerArgs) {
+/// Tells the user once that nobody let the peer in so far. Never ends.
+async fn say_if_alone(peer: &Peer, args: &PeerArgs) {
+    if !args.tied && !args.join.is_empty() {
+        tokio::time::sleep(ALONE).await;
+        if peer.status().await.is_ok_and(|status| status.mesh.is_none()) {
+            let seeds = args.join.join(", ");
+            output::note(&format!("no peer answers at {seeds} yet: it keeps trying"));
+        }
+    }
+    core::future::pending::<()>().await;
+}
+
+/// What the launcher said before it closed our stdin; nothing if it died.
+async fn last_word(args: &PeerArgs) -> Vec<u8> {
     if !args.tied {
         return core::future::pending().await;
     }
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
-    while matches!(stdin.read(&mut ignored).await, Ok(read) if read > 0) {}
+    let mut word = Vec::new();
+    // An unreadable stdin says nothing, as a dead launcher.
+    drop(tokio::io::stdin().take(64).read_to_end(&mut word).await);
+    word
 }
 
 /// Tells `formic status` on this host where to ask, as long as the peer runs.

@@ -83,6 +83,7 @@ impl<'a> Run<'a> {
         let wanted = args.peers.map(|peers| peers as usize);
         let default = if plan.agents.is_empty() { PEERS } else { plan.agents.len() };
         let count = kept.map_or(wanted.unwrap_or(default), |kept| kept.peers);
+        chaos::fits(&args.kill, count)?;
         let journal = Journal::open(args, kept)?;
         let specs = fleet::specs(&plan.agents, count, args.state.as_deref(), &journal.work());
         Ok(Self { args, plan, journal, saved, specs, seed, job: None })
@@ -163,6 +164,10 @@ impl<'a> Run<'a> {
             _ => {}
         }
         watch.close();
+        let kept = watch.kills_left();
+        if kept > 0 && !self.args.quiet {
+            output::note(&format!("the job ended first: {kept} --kill did not come to pass"));
+        }
         Ok(ending)
     }
 
@@ -210,6 +215,11 @@ impl<'a> Run<'a> {
         let job = self.job.as_ref().map(|job| job.job.to_string());
         self.journal.measure(&mut report, job.as_deref())?;
         report.job = job;
+        if verdict.is_none() {
+            // A job that was stopped has open tasks: none of them is lost, and its cancelled root is not complete.
+            report.tasks.lost = None;
+            report.ms.complete = None;
+        }
         if let Some(verdict) = verdict {
             let path = self.args.certificate.clone().unwrap_or_else(|| self.journal.certificate());
             report.certificate = Some(conclude::write_certificate(&path, verdict)?);

@@ -3,7 +3,7 @@ use std::{env, ffi::OsString, path::PathBuf, process::Stdio};
 
 use formic_core::{PeerId, transport::Address};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
     task::JoinSet,
     time::timeout,
@@ -15,6 +15,8 @@ use crate::{
     host::Spec,
 };
 
+/// What tells a peer to leave in good order.
+const LEAVE: &[u8] = b"leave\n";
 /// How long a peer's process may take to say where it listens.
 const START: Duration = Duration::from_secs(20);
 
@@ -93,8 +95,10 @@ impl Peers {
 
     pub(crate) async fn leave(&mut self, grace: Duration) {
         for peer in &mut self.peers {
-            // The end of its stdin tells a peer to leave.
-            drop(peer.child.stdin.take());
+            // A word before the end of its stdin: the end alone means that the launcher died.
+            if let Some(mut stdin) = peer.child.stdin.take() {
+                drop(stdin.write_all(LEAVE).await);
+            }
         }
         let all = async {
             for peer in &mut self.peers {

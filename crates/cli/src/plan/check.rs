@@ -15,6 +15,9 @@ use crate::{exit::Stop, nearest::suggestion};
 /// Tasks of one plan (work.md section 9).
 const TASKS_MAX: usize = 100_000;
 
+/// Tasks of a cycle that are named.
+const CHAIN_MAX: usize = 12;
+
 pub(crate) fn check(source: Source, given: &BTreeMap<String, String>) -> Result<CheckedPlan, Stop> {
     let mut problems = Vec::new();
     let checked = match yaml::parse(&source.text, &mut problems) {
@@ -221,6 +224,17 @@ fn references(tasks: &[Task<'_>], problems: &mut Vec<Problem>) {
     }
 }
 
+/// `a -> b -> ... -> a`, the middle of a long one left out.
+fn chain(names: &[&str]) -> String {
+    match names.len().checked_sub(CHAIN_MAX) {
+        None | Some(0) => names.join(" -> "),
+        Some(more) => {
+            let (begin, end) = (&names[..CHAIN_MAX - 2], &names[names.len() - 2..]);
+            format!("{} -> ({more} more) -> {}", begin.join(" -> "), end.join(" -> "))
+        }
+    }
+}
+
 fn cycles(tasks: &[Task<'_>], problems: &mut Vec<Problem>) {
     let index: BTreeMap<&str, usize> =
         tasks.iter().enumerate().map(|(index, task)| (task.name, index)).collect();
@@ -234,7 +248,7 @@ fn cycles(tasks: &[Task<'_>], problems: &mut Vec<Problem>) {
     let next = path.get(1).map(|task| tasks[*task].name);
     let place =
         first.needs.iter().find(|(need, _)| Some(*need) == next).map(|(_, node)| &node.place);
-    let message = format!("a cycle: {}", names.join(" -> "));
+    let message = format!("a cycle: {}", chain(&names));
     let help = "each task waits for the next one: none can ever start".to_owned();
     problems.push(Problem::new(place.unwrap_or(&(0..0)), message).help(help));
 }

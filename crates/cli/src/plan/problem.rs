@@ -1,5 +1,8 @@
 use core::{fmt::Write as _, ops::Range};
 
+/// Columns of a line that are shown.
+const COLUMNS_MAX: usize = 160;
+
 /// A file of a plan, as it was read.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -46,7 +49,15 @@ impl Problem {
         let gutter = " ".repeat(number.to_string().len());
         let mut out = format!("{}:{number}:{column}: error: {}\n", source.name, self.message);
         // Writing to a String cannot fail.
-        let _ = write!(out, " {number} | {}\n {gutter} | {pad}{}", show(line), "^".repeat(width));
+        if column + width <= COLUMNS_MAX {
+            let (line, mark) = (show(line), "^".repeat(width));
+            let _ = write!(out, " {number} | {line}\n {gutter} | {pad}{mark}");
+        } else {
+            // Far out in a long line: what stands there is shown, at the left.
+            let there: String = line[before.len()..].chars().take(COLUMNS_MAX / 2).collect();
+            let mark = "^".repeat(width.min(COLUMNS_MAX / 2));
+            let _ = write!(out, " {number} | ... {}\n {gutter} |     {mark}", show(&there));
+        }
         if let Some(help) = &self.help {
             let _ = write!(out, "\n {gutter} = {help}");
         }
@@ -70,7 +81,12 @@ pub(crate) fn render_all(problems: &[Problem], source: &Source) -> String {
 /// A line as it is shown: no control character reaches the terminal.
 fn show(line: &str) -> String {
     let line = line.trim_end();
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let clean = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    let mut shown: String = line.chars().take(COLUMNS_MAX).map(clean).collect();
+    if line.chars().nth(COLUMNS_MAX).is_some() {
+        shown.push_str(" ...");
+    }
+    shown
 }
 
 fn floor(text: &str, byte: usize) -> usize {

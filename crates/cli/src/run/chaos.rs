@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use formic_core::Random;
 use formic_register::is_quorum;
 
-use crate::args::{Kill, Victims};
+use crate::{
+    args::{Kill, Victims},
+    exit::Stop,
+};
 
 /// Kills that are still to come.
 #[derive(Debug)]
@@ -48,6 +51,11 @@ impl Chaos {
         victims
     }
 
+    /// Kills whose time has not come.
+    pub(crate) fn left(&self) -> usize {
+        self.kills.len()
+    }
+
     /// Random peers: whoever the seed names, the job's home group included.
     fn draw(&mut self, count: u32, alive: &[usize]) -> Vec<usize> {
         let mut left = alive.to_vec();
@@ -59,6 +67,20 @@ impl Chaos {
         }
         chosen
     }
+}
+
+/// # Errors
+/// Exit 2: more peers are to die than start.
+pub(crate) fn fits(kills: &[Kill], peers: usize) -> Result<(), Stop> {
+    let dying = kills.iter().fold(0_usize, |sum, kill| match kill.whom {
+        Victims::Random(count) => sum.saturating_add(count as usize),
+        Victims::Home => sum.saturating_add(1),
+    });
+    if dying <= peers {
+        return Ok(());
+    }
+    let start = if peers == 1 { "peer starts" } else { "peers start" };
+    Err(Stop::usage(format!("--kill: {dying} peers are to be killed, but only {peers} {start}")))
 }
 
 /// Whether the home group has a quorum among `alive`.
@@ -88,6 +110,15 @@ mod tests {
         let second = chaos.due(Duration::from_secs(9), &alive[1..], &HOME);
         assert!(matches!(second[..], [1..=4]), "{second:?}");
         assert!(chaos.due(Duration::from_secs(99), &alive, &HOME).is_empty());
+    }
+
+    #[test]
+    fn more_deaths_than_peers_are_refused() {
+        assert_eq!(fits(&kills(&["2@0s", "home@1s"]), 3), Ok(()));
+        assert_eq!(
+            fits(&kills(&["2@0s", "home@1s"]), 2).unwrap_err().exit,
+            crate::exit::Exit::Usage
+        );
     }
 
     #[test]

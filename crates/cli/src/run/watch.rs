@@ -130,6 +130,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// `--kill` flags whose time did not come.
+    pub(crate) fn kills_left(&self) -> usize {
+        self.chaos.left()
+    }
+
     pub(crate) fn close(&self) {
         self.progress.close();
     }

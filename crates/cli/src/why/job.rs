@@ -139,13 +139,17 @@ impl<'a> Chapters<'a> {
         let (who, at) = (self.story.peer(who), self.story.peer(&line.peer));
         let spread = show_ms((last - line.at_us) / 1_000);
         Some(match reason {
-            "left" => format!("{who} said goodbye; {} peers know", all.len()),
+            "left" => format!("{who} said goodbye; {} know", peers(all.len())),
             _ => format!(
-                "{at} noticed that {who} is gone ({reason}); {} peers knew within {spread}",
-                all.len()
+                "{at} noticed that {who} is gone ({reason}); {} knew within {spread}",
+                peers(all.len())
             ),
         })
     }
+}
+
+fn peers(count: usize) -> String {
+    if count == 1 { "1 peer".to_owned() } else { format!("{count} peers") }
 }
 
 fn failures(story: &Story<'_>) -> String {

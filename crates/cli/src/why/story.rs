@@ -76,7 +76,9 @@ impl<'a> Story<'a> {
             LogEvent::TaskUnplaceable { key, missing, .. } => {
                 self.set(key, State::Unplaceable { missing });
             }
-            LogEvent::TaskStarted { key, .. } => {
+            LogEvent::TaskStarted { job, key, .. } => {
+                // The log of one peer may know a job that another one accepted.
+                self.job = self.job.or(Some(job));
                 self.set(key, State::Running { at: &line.peer, since_us: line.at_us });
             }
             LogEvent::TaskFinished { key, .. } => self.set(key, State::Finished { at: &line.peer }),

@@ -40,7 +40,7 @@ fn a_job_is_told_with_what_was_left_open() {
          0.003 s  p2 (y.1) started: anything; 2 at once\n     \
          0.010 s  the job was accepted; home: p1 (x.1)\n     \
          0.020 s  p2 (y.1) was killed on purpose\n     \
-         0.050 s  p1 (x.1) noticed that p2 (y.1) is gone (silent); 1 peers knew within 0 ms\n     \
+         0.050 s  p1 (x.1) noticed that p2 (y.1) is gone (silent); 1 peer knew within 0 ms\n     \
          0.051 s  p1 (x.1) had 1 task at p2 (y.1): they are executed again\n     \
          0.053 s  `sub` waits: no single live peer has gpu\n     \
          2.054 s  the command ended: timeout (exit 5)\n\

@@ -3,7 +3,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use crate::world::World;
 
 /// Each with the exact message it gets: `bad-commands.txt` beside this file.
-const BAD: [&str; 22] = [
+const BAD: [&str; 23] = [
     "",
     "rnu plan.yaml",
     "run",
@@ -13,6 +13,7 @@ const BAD: [&str; 22] = [
     "run plan.yaml --transport tcp",
     "run plan.yaml --kill 2",
     "run plan.yaml --kill 2@soon",
+    "run plan.yaml --kill 9@1s --peers 4",
     "run plan.yaml --input dir",
     "run plan.yaml --input dir=x",
     "run plan.yaml --timeout 5",
