@@ -82,11 +82,11 @@ fn hello(pool: &Pool, host: &dyn Host) -> Hello {
     }
 }
 
-async fn greet(wire: &mut Wire, said: &mut mpsc::Receiver<Said>) -> Result<Ready, String> {
+async fn greet(wire: &mut Wire, inbox: &mut mpsc::Receiver<Said>) -> Result<Ready, String> {
     let (mut chatter, mut exit) = (0, None);
     loop {
         let said = tokio::select! {
-            said = said.recv() => said,
+            said = inbox.recv() => said,
             step = wire.step(), if exit.is_none() => {
                 if let Step::Exited(status) = step { exit = Some(status); }
                 continue;
@@ -105,7 +105,7 @@ async fn greet(wire: &mut Wire, said: &mut mpsc::Receiver<Said>) -> Result<Ready
                 let status = wire.status(crate::process::DRAIN).await;
                 let status = status.map_or("it closed its stdout".to_owned(), |s| s.to_string());
                 // Its last words on stderr may still be in the pipe.
-                drop(tokio::time::timeout(LAST_WORDS, last_words(wire, said)).await);
+                drop(tokio::time::timeout(LAST_WORDS, last_words(wire, inbox)).await);
                 return Err(format!("ended before it was ready ({status})"));
             }
         }
