@@ -64,7 +64,9 @@ fn as_json(status: &Status) -> Value {
 fn table(status: &Status) -> String {
     let mesh = status.mesh.map_or_else(|| "none yet".to_owned(), |mesh| mesh.short());
     let alive = status.members.iter().filter(|member| member.state == "alive").count();
-    let mut out = format!("mesh {mesh}: {alive} of {} peers alive\n", status.members.len());
+    // Who left in good order is remembered for a minute, and missed by nobody.
+    let stay = status.members.iter().filter(|member| member.state != "left").count();
+    let mut out = format!("mesh {mesh}: {alive} of {stay} peers alive\n");
     let mut rows = vec![
         ["PEER", "NAME", "STATE", "RUNS", "QUEUED", "HEARD", "ADDRESS", "CAN"].map(str::to_owned),
     ];

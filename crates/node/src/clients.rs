@@ -189,7 +189,7 @@ impl Node {
         let (belief, heard) =
             self.healing.belief(record.life).unwrap_or((Belief::Unheard, self.now));
         let state = match (own || belief == Belief::Up, standing) {
-            (_, Standing::Left) => "leaving",
+            (_, Standing::Left) => "left",
             (true, _) if record.draining => "leaving",
             (true, _) => "alive",
             (false, Standing::Fresh) => "suspect",

@@ -25,7 +25,7 @@ pub struct MemberStatus {
     pub capabilities: Vec<Capability>,
     /// Where it can be reached.
     pub addresses: Vec<Address>,
-    /// `alive`, `suspect`, `down`, `leaving`.
+    /// `alive`, `suspect`, `down`, `leaving`, `left`.
     pub state: String,
     /// Agent slots.
     pub slots: u32,

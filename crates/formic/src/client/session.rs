@@ -358,7 +358,7 @@ impl Session {
 
     fn on_status(&mut self, status: &Arc<Status>) {
         for member in &status.members {
-            if member.state == "down" {
+            if matches!(member.state.as_str(), "down" | "left") {
                 self.known.remove(&member.life.peer);
             } else {
                 self.known.insert(member.life.peer, member.addresses.clone());
