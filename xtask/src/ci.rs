@@ -7,8 +7,17 @@ use std::{
 
 /// What README tells a newcomer to run; `ci` runs the same words.
 const README_TEST: &[&str] = &["cargo", "test", "--workspace"];
-const README_RUN: &[&str] =
-    &["cargo", "run", "--", "run", "examples/treehash.yaml", "--input", "dir=crates"];
+const README_RUN: &[&str] = &[
+    "cargo",
+    "run",
+    "--",
+    "run",
+    "examples/treehash.yaml",
+    "--input",
+    "dir=crates",
+    "--peers",
+    "4",
+];
 
 struct Step {
     name: &'static str,
