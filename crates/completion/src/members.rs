@@ -161,7 +161,12 @@ impl Completion {
     fn tell_grand(&mut self, key: Key, life: Life) {
         let Some(task) = self.tasks.get(&key) else { return };
         let mut orphans = Vec::new();
-        for (waiter, waiting) in task.waiters.iter().filter(|(waiter, _)| waiter.life == life) {
+        for (waiter, waiting) in &task.waiters {
+            // What was told to a grand-waiter that is lost as well is told again to the next one.
+            let told = || waiting.grand.iter().any(|grand| grand.life == life);
+            if waiter.life != life && !(self.members.is_down(waiter.life) && told()) {
+                continue;
+            }
             let mut grand = waiting.grand.iter().filter(|grand| !self.members.is_down(grand.life));
             match grand.next() {
                 Some(grand) => orphans.push((grand.life, waiter.owner)),

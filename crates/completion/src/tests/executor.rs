@@ -124,6 +124,26 @@ fn an_orphan_reports_to_its_grand_waiters() {
     assert_eq!(to(&out, life(3, 1)), []);
 }
 
+/// The first grand-waiter it told may be dead, too, and not known to be: then everybody hears it.
+#[test]
+fn an_orphan_whose_grand_waiters_died_too_tells_everybody() {
+    let mut peer = Peer::new(life(2, 1));
+    [1, 3, 4].into_iter().for_each(|number| drop(peer.up(life(number, 1))));
+    let owner = child(root(), 0, "p");
+    let key = child(owner, 0, "a");
+    let mut message = work(key, "a", life(1, 1), owner);
+    if let Message::Work { grand, .. } = &mut message {
+        *grand = vec![Waiter { life: life(3, 1), owner: root() }];
+    }
+    peer.hears(life(1, 1), message);
+    let orphan = Message::Orphan { key, owner };
+    let out = peer.down(life(1, 1));
+    assert_eq!(to(&out, life(3, 1)), core::slice::from_ref(&orphan));
+    assert!(to(&out, life(4, 1)).is_empty());
+    let out = peer.down(life(3, 1));
+    assert_eq!(to(&out, life(4, 1)), [orphan]);
+}
+
 /// T20, T3, I5.
 #[test]
 fn a_probe_seals_and_a_sealed_life_refuses_work() {
