@@ -52,6 +52,7 @@ mod rule;
 mod task;
 mod time;
 pub mod transport;
+mod view;
 pub mod wire;
 
 pub use fault::Fault;
@@ -65,3 +66,4 @@ pub use task::{
     VALUE_MAX,
 };
 pub use time::{Time, earliest};
+pub use view::{Epoch, FateId, Forced, Member, View};
