@@ -167,6 +167,18 @@ impl Healing {
         lives
     }
 
+    /// All other members that were reported, with what is believed about them; those held for up
+    /// although there is a verdict count as alive.
+    pub fn told(&self) -> Vec<(Life, Belief)> {
+        let subjects = self.watch.iter().flat_map(|watch| &watch.subjects);
+        let told = subjects.filter_map(|subject| match subject.told {
+            Told::Nothing => None,
+            Told::Up => Some((subject.life(), Belief::Alive)),
+            Told::Down => Some((subject.life(), subject.belief)),
+        });
+        told.collect()
+    }
+
     /// What happened so far.
     pub const fn counters(&self) -> Counters {
         self.counters
