@@ -12,10 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use formic_core::{
-    Life, PeerId,
+    Incarnation, Life, PeerId,
     transport::{
         Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event, Lanes,
-        LinkError, LinkId, Misbehaviour, Transport, TrySendError,
+        LinkError, LinkId, Misbehaviour, RenewError, Transport, TrySendError,
     },
     wire,
 };
@@ -157,7 +157,7 @@ impl<M: DeserializeOwned> Quic<M> {
 
 impl<M> fmt::Debug for Quic<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Quic({} at {})", self.endpoint.me, self.endpoint.config.listen)
+        write!(f, "Quic({} at {})", self.endpoint.me(), self.endpoint.config.listen)
     }
 }
 
@@ -171,7 +171,7 @@ impl<M> Drop for Quic<M> {
 #[async_trait]
 impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> {
     fn local(&self) -> Life {
-        self.endpoint.me
+        self.endpoint.me()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -264,7 +264,7 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
             if directory.left {
                 return Err(ConnectError::ShutDown);
             }
-            if peer == self.endpoint.me.peer {
+            if peer == self.endpoint.me().peer {
                 return Err(ConnectError::SelfDial);
             }
             if let Some(link) = directory.contact(peer).up {
@@ -291,6 +291,10 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
         };
         let endpoint = Arc::clone(&self.endpoint);
         self.on_thread(connect::close(endpoint, vec![link], reason, flush)).await;
+    }
+
+    async fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError> {
+        self.endpoint.renew(incarnation)
     }
 
     async fn shutdown(&self, grace: Duration) {
