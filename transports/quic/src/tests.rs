@@ -14,6 +14,7 @@ use crate::{Config, Quic, QuicRuntime};
 mod delivery;
 mod dialing;
 mod lives;
+mod outage;
 mod pressure;
 mod strangers;
 
