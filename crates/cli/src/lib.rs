@@ -57,6 +57,7 @@ mod output;
 mod peer;
 mod plan;
 mod programs;
+mod mesh;
 mod report;
 mod run;
 mod span;
@@ -131,6 +132,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         Command::Submit(args) => on_runtime(submit::run(args)),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Example { example } => on_runtime(example::run(example)),
+        Command::Mesh { mesh } => on_runtime(mesh::run(mesh)),
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -143,7 +145,6 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         // Refused above.
         Command::Sim(_)
         | Command::Ca(_)
-        | Command::Mesh(_)
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Session(_)

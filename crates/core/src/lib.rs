@@ -44,6 +44,7 @@
 //!
 //! **Limits.** A message has at most [`wire::MESSAGE_MAX`] bytes, a value at most [`VALUE_MAX`].
 
+pub mod discovery;
 mod fault;
 mod id;
 mod protocol;

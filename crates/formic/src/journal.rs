@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use formic_core::{Incarnation, JobId};
+use formic_core::Incarnation;
 use formic_node::Record;
 
 use crate::{Store, StoreError};
@@ -24,9 +24,9 @@ pub(crate) struct Kept {
     incarnation: Incarnation,
     /// The number of the next record.
     next: u64,
-    jobs: BTreeMap<JobId, Vec<(u64, Record)>>,
+    shelves: BTreeMap<[u8; 16], Vec<(u64, Record)>>,
     /// Oldest first.
-    closed: VecDeque<JobId>,
+    closed: VecDeque<[u8; 16]>,
 }
 
 impl Journal {
@@ -37,7 +37,7 @@ impl Journal {
             None => Self::Memory(Kept {
                 incarnation,
                 next: 0,
-                jobs: BTreeMap::new(),
+                shelves: BTreeMap::new(),
                 closed: VecDeque::new(),
             }),
         }
@@ -92,23 +92,25 @@ async fn blocking<T: Send + 'static>(
 
 impl Kept {
     fn append(&mut self, record: Record) {
-        let job = record.job;
-        let records = self.jobs.entry(job).or_default();
+        let shelf = record.shelf();
+        let records = self.shelves.entry(shelf).or_default();
         if record.closes() {
             records.clear();
-            self.closed.push_back(job);
+            if matches!(record, Record::Job { .. }) {
+                self.closed.push_back(shelf);
+            }
         }
         records.push((self.next, record));
         self.next += 1;
         if self.closed.len() > CLOSED_MAX
             && let Some(oldest) = self.closed.pop_front()
         {
-            self.jobs.remove(&oldest);
+            self.shelves.remove(&oldest);
         }
     }
 
     fn records(&self) -> Vec<Record> {
-        let mut numbered: Vec<_> = self.jobs.values().flatten().collect();
+        let mut numbered: Vec<_> = self.shelves.values().flatten().collect();
         numbered.sort_unstable_by_key(|(number, _)| *number);
         numbered.into_iter().map(|(_, record)| record.clone()).collect()
     }

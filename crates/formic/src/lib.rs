@@ -59,6 +59,7 @@ mod agent;
 mod client;
 mod clock;
 mod context;
+mod discovery;
 mod driver;
 mod error;
 mod event_log;
@@ -89,6 +90,7 @@ pub use formic_core::{
     PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};
+pub use discovery::{BadName, Dns};
 pub use identity::Identity;
 pub use log::{LogEvent, LogLine};
 pub use mesh::Mesh;
