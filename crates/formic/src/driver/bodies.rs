@@ -6,7 +6,7 @@ use core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
-use formic_core::{Descriptor, JobId, Key, Life, Outcome, Time};
+use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome, Time};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -150,7 +150,7 @@ impl Bodies {
             return (Executor::Plan, None);
         }
         let able = |description: &Description| {
-            descriptor.requires.iter().all(|need| description.capabilities.contains(need))
+            Capability::lacking(&description.capabilities, &descriptor.requires).next().is_none()
         };
         let busy =
             |index: usize| self.running.values().filter(|body| body.agent == Some(index)).count();
