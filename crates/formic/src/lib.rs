@@ -63,6 +63,7 @@ mod driver;
 mod error;
 mod event_log;
 mod identity;
+mod journal;
 mod log;
 pub mod manual;
 mod mesh;
@@ -84,7 +85,7 @@ pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
-    Capability, Digest, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
+    Capability, Digest, Epoch, Failure, Fence, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};

@@ -76,16 +76,12 @@ pub enum Activity {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Load {
-    /// How long its queue will take, in milliseconds.
-    pub queued_ms: u32,
+    /// Tasks that wait for a slot.
+    pub queued: u32,
     /// Bodies that run.
     pub running: u16,
     /// Bodies that may run at once.
     pub slots: u16,
-    /// Free memory, in MiB.
-    pub free_mib: u32,
-    /// How late its own loop runs, in milliseconds.
-    pub lag_ms: u16,
     /// Whether it takes work.
     pub activity: Activity,
 }
@@ -93,10 +89,7 @@ pub struct Load {
 impl Load {
     /// Whether one of the figures differs by more than a tenth of the larger one.
     pub(crate) fn differs_much(&self, other: &Self) -> bool {
-        let figures = |load: &Self| {
-            let small = [load.running, load.slots, load.lag_ms].map(u32::from);
-            [load.queued_ms, load.free_mib, small[0], small[1], small[2]]
-        };
+        let figures = |load: &Self| [load.queued, load.running.into(), load.slots.into()];
         let far = |(a, b): (u32, u32)| u64::from(a.abs_diff(b)) * 10 > u64::from(a.max(b));
         self.activity != other.activity || figures(self).into_iter().zip(figures(other)).any(far)
     }

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use formic_core::{FateId, Life, PeerId, Time};
+use serde::{Deserialize, Serialize};
 
 /// How far back link samples count.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -21,7 +22,9 @@ const FLAPS: usize = 3;
 const FLAP_WINDOW: Duration = Duration::from_secs(600);
 
 /// How well it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Status {
     /// No cause to worry.
     #[default]
@@ -33,7 +36,7 @@ pub enum Status {
 }
 
 /// How this peer's part of the mesh does, and why. No single score: it would hide the cause.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Health {
     /// The worst of the causes.
     pub status: Status,
@@ -44,7 +47,7 @@ pub struct Health {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// No majority of the view is in touch.
     QuorumLost,

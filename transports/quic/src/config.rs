@@ -27,7 +27,8 @@ pub struct Config {
     /// After this long without a packet a link is lost. Shorter notices a dead host earlier, longer
     /// survives longer outages. Default 10 s; 1 s to 10 min.
     pub idle_timeout: Duration,
-    /// How long one address may take to answer. Default 3 s; 0.1 to 60 s.
+    /// How long one address may take to answer. Shorter finds a peer sooner once an outage heals, because a dial into
+    /// it is given up sooner; longer survives slower paths. Default 1 s; 0.1 to 60 s.
     pub dial_timeout: Duration,
     /// How long the other side may take to say Hello. Default 3 s; 0.1 to 30 s.
     pub hello_timeout: Duration,
@@ -44,6 +45,8 @@ pub struct Config {
     /// Largest encoded message of Control, Data and Bulk. Default 64 KiB, 1 MiB, 1 MiB; 4 KiB to
     /// 1 MiB, and room for one in `queue`.
     pub max_message: [usize; 3],
+    /// Chaos: addresses whose packets are dropped. Default `None`: nothing looks at them.
+    pub cut: Option<crate::Cut>,
 }
 
 /// Why an endpoint could not be made. Nothing is left behind.
@@ -105,13 +108,14 @@ impl Config {
             secret,
             runtime: None,
             idle_timeout: Duration::from_secs(10),
-            dial_timeout: Duration::from_secs(3),
+            dial_timeout: Duration::from_secs(1),
             hello_timeout: Duration::from_secs(3),
             close_flush: Duration::from_millis(500),
             stream_window: MIB,
             queue: [256 * KIB, MIB, MIB],
             inbox: 256 * KIB,
             max_message: [64 * KIB, MIB, MIB],
+            cut: None,
         }
     }
 

@@ -11,9 +11,11 @@ use formic_identity::SecretKey;
 
 use crate::{Config, Quic, QuicRuntime};
 
+mod cuts;
 mod delivery;
 mod dialing;
 mod lives;
+mod outage;
 mod pressure;
 mod strangers;
 

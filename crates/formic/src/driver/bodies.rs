@@ -6,7 +6,7 @@ use core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
-use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome, Time};
+use formic_core::{Capability, Descriptor, Fence, JobId, Key, Life, Outcome, Time};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -83,6 +83,14 @@ impl Bodies {
         Self { me, agents, adapters, grace, running, tasks, asks, sender, runs: 0 }
     }
 
+    /// The peer's next life begins: all bodies of the old one are stopped, as by [`Bodies::abort`].
+    pub(crate) fn renew(&mut self, me: Life) {
+        for body in core::mem::take(&mut self.running).into_values() {
+            body.cancelled.send_replace(true);
+        }
+        self.me.0 = me;
+    }
+
     /// What the next body does. Cancel-safe.
     pub(crate) async fn next(&mut self) -> News {
         poll_fn(|cx| self.poll(cx)).await
@@ -111,7 +119,7 @@ impl Bodies {
     pub(crate) fn start(
         &mut self,
         (job, key, attempt): (JobId, Key, u16),
-        descriptor: Arc<Descriptor>,
+        (descriptor, fence): (Arc<Descriptor>, Option<Fence>),
         seat: Seat,
     ) {
         self.abort(job, key);
@@ -137,7 +145,7 @@ impl Bodies {
         self.running.insert((job, key), body);
         let grace = self.grace;
         let execution =
-            Execution { job, key, attempt, descriptor, executor, context, cancelled, grace };
+            Execution { job, key, attempt, descriptor, fence, executor, context, cancelled, grace };
         self.tasks.spawn(async move {
             let outcome = execution.run().await;
             Ended { job, key, run, outcome }
