@@ -229,7 +229,11 @@ impl Casts {
     pub(crate) fn on_linked(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
         self.linked.insert(life);
         if rule!("mesh/relink-repair") {
-            self.compare(now, life, out);
+            self.compare(life, out);
+        }
+        for (&number, outbox) in &mut self.outboxes {
+            outbox.ask_again(life, now);
+            self.due.extend(outbox.due(life).map(|at| (at, Chore::Offer(number, life))));
         }
     }
 
@@ -247,12 +251,11 @@ impl Casts {
     }
 
     /// Tells a member what this peer has of all streams; part of every synchronisation round.
-    pub(crate) fn compare(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
-        for (&number, outbox) in &mut self.outboxes {
+    pub(crate) fn compare(&self, life: Life, out: &mut impl Sink<Effect>) {
+        for (&number, outbox) in &self.outboxes {
             if let Some((since, upto)) = outbox.offer(life) {
                 let stream = Stream { origin: self.me, number };
                 out.push(say(life, CastMessage::Have { stream, since, upto }));
-                outbox.ask_again(life, now);
             }
         }
         for have in self.relayed().take(WANT_MAX) {

@@ -68,7 +68,7 @@ impl Mesh {
             return;
         };
         out.push(Effect::Send { to: partner, message: Message::Root { root: self.tree.root() } });
-        self.casts.compare(now, partner, out);
+        self.casts.compare(partner, out);
         self.sync.next = Some(now + self.sync.pause);
     }
 
