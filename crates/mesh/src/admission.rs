@@ -147,7 +147,8 @@ impl Mesh {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         let is_ours = self.mesh == Some(mesh);
-        if !self.join.has_knocked(from) && !(is_ours && self.is_member(from)) {
+        let expects = self.join.has_knocked(from) || is_ours && self.is_member(from);
+        if !expects {
             return Err(Error::Unasked { from });
         }
         if self.mesh.is_some() && !is_ours {

@@ -290,7 +290,7 @@ fn what_a_peer_keeps_of_casts_is_bounded() {
     assert!(mesh.casts.size().1 <= 8 << 20);
 }
 
-/// M3 in a walk: random casts, losses, links that break and heal, one crash.
+/// M3 and M4 in a walk: random casts, losses, links that break and heal, one crash.
 #[test]
 fn no_cast_is_told_twice_or_out_of_order_and_a_hole_is_a_gap() {
     for seed in 0..30 {
@@ -299,34 +299,43 @@ fn no_cast_is_told_twice_or_out_of_order_and_a_hole_is_a_gap() {
         world.loss = random.below(400);
         for n in 0..120 {
             match random.below(12) {
-                0 => {
-                    let (a, b) = (random.below(4) as u8, random.below(4) as u8);
-                    if a != b && world.peers.contains_key(&a) && world.peers.contains_key(&b) {
-                        world.cut(a, b);
-                        world.flush();
-                    }
-                }
-                1 if n > 100 && world.peers.contains_key(&3) => {
-                    world.kill(3);
-                    (0..3).for_each(|at| world.feed(at, Input::Down { life: life(3) }));
-                }
-                other => {
-                    let from = random.below(4) as u8;
-                    let readers = [life((from + 1) % 4), life((from + 2) % 4)];
-                    let to = match other % 3 {
-                        0 => Audience::Named(readers.to_vec()),
-                        _ => Audience::All,
-                    };
-                    let order = if from % 2 == 0 { Order::Ordered } else { Order::Unordered };
-                    if world.peers.contains_key(&from) {
-                        world.feed(from, Input::Cast { to, draft: draft(n, order) });
-                    }
-                }
+                0 => cut_some_link(&mut world, &mut random),
+                1 if n > 100 => crash(&mut world),
+                sort => cast_something(&mut world, &mut random, (n, sort)),
             }
             world.run_for(random.below(50_000));
         }
         world.run_for(90 * SECOND);
         check_walk(&world, seed);
+    }
+}
+
+fn some_peer(random: &mut formic_core::Random) -> u8 {
+    u8::try_from(random.below(4)).unwrap()
+}
+
+fn cut_some_link(world: &mut World, random: &mut formic_core::Random) {
+    let (a, b) = (some_peer(random), some_peer(random));
+    if world.links.contains(&(a, b)) {
+        world.cut(a, b);
+        world.flush();
+    }
+}
+
+fn crash(world: &mut World) {
+    if world.peers.contains_key(&3) {
+        world.kill(3);
+        (0..3).for_each(|at| world.feed(at, Input::Down { life: life(3) }));
+    }
+}
+
+fn cast_something(world: &mut World, random: &mut formic_core::Random, (n, sort): (u32, u64)) {
+    let from = some_peer(random);
+    let readers = vec![life((from + 1) % 4), life((from + 2) % 4)];
+    let to = if sort.is_multiple_of(3) { Audience::Named(readers) } else { Audience::All };
+    let order = if from.is_multiple_of(2) { Order::Ordered } else { Order::Unordered };
+    if world.peers.contains_key(&from) {
+        world.feed(from, Input::Cast { to, draft: draft(n, order) });
     }
 }
 
