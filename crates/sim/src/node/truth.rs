@@ -1,0 +1,48 @@
+//! What really happened in a world of whole nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use formic_core::{Digest, JobId, Life, Time};
+
+use crate::Truth;
+
+/// One job, as it really went.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JobTruth {
+    /// Executions, verdicts.
+    pub(super) truth: Truth,
+    /// Its number in the plan.
+    pub(super) number: usize,
+    /// Its home group when it was accepted.
+    pub(super) home: Vec<Life>,
+    /// Certificates that were verified.
+    pub(super) proofs: BTreeSet<Digest>,
+    /// Who said `Complete`.
+    pub(super) completers: BTreeSet<Life>,
+}
+
+/// Everything that really happened.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorldTruth {
+    pub(super) jobs: BTreeMap<JobId, JobTruth>,
+    /// The latest id of each job of the plan.
+    pub(super) submitted: Vec<Option<JobId>>,
+    /// When lives ended.
+    pub(super) dead: BTreeMap<Life, Time>,
+    /// Until when a peer that stood still may be late.
+    pub(super) stalled: BTreeMap<usize, Time>,
+    /// Since when links flap, by strike.
+    pub(super) flapping: BTreeMap<usize, Time>,
+}
+
+impl WorldTruth {
+    pub(super) fn new(jobs: usize) -> Self {
+        Self { submitted: vec![None; jobs], ..Self::default() }
+    }
+
+    pub(super) fn job(&mut self, job: JobId, number: usize) -> &mut JobTruth {
+        let truth = self.jobs.entry(job).or_default();
+        truth.number = number;
+        truth
+    }
+}
