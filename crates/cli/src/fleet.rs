@@ -137,7 +137,7 @@ pub(crate) fn specs(
 
 /// Whether some of these peers has all of `requires`.
 pub(crate) fn can(specs: &[Spec], alive: &[usize], requires: &[Capability]) -> bool {
-    let has_all = |spec: &Spec| requires.iter().all(|it| spec.capabilities.contains(it));
+    let has_all = |spec: &Spec| Capability::lacking(&spec.capabilities, requires).next().is_none();
     alive.iter().filter_map(|index| specs.get(*index)).any(has_all)
 }
 

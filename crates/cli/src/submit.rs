@@ -105,11 +105,15 @@ fn capable(plan: &CheckedPlan, status: &Status) -> Result<(), Stop> {
     let alive = || status.members.iter().filter(|member| member.state == "alive");
     let mut lines = Vec::new();
     for task in &plan.plan.tasks {
-        let has_all = |it: &[Capability]| task.requires.iter().all(|wanted| it.contains(wanted));
+        let has_all =
+            |it: &[Capability]| Capability::lacking(it, &task.requires).next().is_none();
         if alive().any(|member| has_all(&member.capabilities)) {
             continue;
         }
-        let known = |it: &&Capability| alive().any(|member| member.capabilities.contains(it));
+        let serves = |it: &Capability, wanted: &Capability| it.serves(wanted);
+        let known = |wanted: &&Capability| {
+            alive().any(|member| member.capabilities.iter().any(|it| serves(it, wanted)))
+        };
         let missing: Vec<&str> =
             task.requires.iter().filter(|it| !known(it)).map(Capability::as_str).collect();
         lines.push(if missing.is_empty() {

@@ -5,6 +5,8 @@ use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::Epoch;
+
 /// Why a text is not an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -95,7 +97,8 @@ bytes_id! {
     Digest, 32
 }
 bytes_id! {
-    /// A job: the first 16 bytes of a SHA-256 over its first home life and that life's job counter.
+    /// A job: the first 10 bytes of a SHA-256 over its first home life and that life's job counter,
+    /// then the epoch of the view in which it was accepted.
     JobId, 16
 }
 bytes_id! {
@@ -175,9 +178,27 @@ impl fmt::Debug for Life {
 }
 
 impl JobId {
-    /// The id of the `number`-th job whose first home life is `home`.
+    /// The id of the `number`-th job whose first home life is `home`, accepted in the first view.
     pub fn derive(home: Life, number: u64) -> Self {
-        Self(Digest::of(&[b"formic/job/1", &home.to_bytes(), &number.to_be_bytes()]).half())
+        Self::born_in(Epoch(1), home, number)
+    }
+
+    /// The id of the `number`-th job whose first home life is `home`, accepted in this view: no task
+    /// of it was claimed earlier, which spares later views a search.
+    pub fn born_in(epoch: Epoch, home: Life, number: u64) -> Self {
+        let digest = Digest::of(&[b"formic/job/2", &home.to_bytes(), &number.to_be_bytes()]);
+        let mut bytes = digest.half();
+        let epoch = epoch.0.to_be_bytes();
+        // 48 bits of epoch: more than forced views and a view each millisecond use up in a century.
+        bytes[10..].copy_from_slice(&epoch[2..]);
+        Self(bytes)
+    }
+
+    /// The view in which the job was accepted, or an earlier one.
+    pub fn born(&self) -> Epoch {
+        let mut epoch = [0; 8];
+        epoch[2..].copy_from_slice(&self.0[10..]);
+        Epoch(u64::from_be_bytes(epoch))
     }
 }
 
@@ -232,6 +253,9 @@ mod tests {
         assert_ne!(child, Key::child(job, root, 1, descriptor));
         assert_ne!(child, Key::child(JobId::derive(home, 2), root, 0, descriptor));
         assert_ne!(child, Key::child(job, root, 0, Digest::of(&[b"e"])));
+        let later = JobId::born_in(Epoch((1 << 32) + 7), home, 1);
+        assert_eq!((job.born(), later.born()), (Epoch(1), Epoch((1 << 32) + 7)));
+        assert_ne!(job, later);
         assert_ne!(child, Key::child(job, child, 0, descriptor));
     }
 }

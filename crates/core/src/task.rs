@@ -12,31 +12,88 @@ pub const VALUE_MAX: usize = 4_096;
 /// The largest payload and recipe of a task together, in bytes.
 pub const DESCRIPTOR_MAX: usize = 256 * 1_024;
 
-/// What a peer can do: 1 to 64 bytes of `a-z 0-9 . _ / -`.
+/// What a peer can do: a name of 1 to 64 bytes of `a-z 0-9 . _ / -`, optionally with a version:
+/// `rust`, `rust@1.80`.
+///
+/// Offered, a plain name means version 1.0. Wanted, it means any version, and `rust@1.80` means the
+/// same major version and at least that minor one.
+///
+/// ```
+/// use formic_core::Capability;
+/// let offered: Capability = "rust@1.85".parse()?;
+/// assert!(offered.serves(&"rust@1.80".parse()?) && offered.serves(&"rust".parse()?));
+/// assert!(!offered.serves(&"rust@2.0".parse()?));
+/// # Ok::<(), formic_core::BadCapability>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Capability(String);
 
 /// Why a text names no capability. The fault of whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no capability: expected 1 to 64 of a-z 0-9 . _ / -")]
+#[error("{text:?} is no capability: expected 1 to 64 of a-z 0-9 . _ / -, then @MAJOR.MINOR or nothing")]
 pub struct BadCapability {
     /// The refused text, at most 80 characters of it.
     pub text: String,
 }
 
 impl Capability {
-    /// The name.
+    /// The text: the name, and the version if it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name without the version.
+    pub fn name(&self) -> &str {
+        self.0.split_once('@').map_or(&self.0, |(name, _)| name)
+    }
+
+    /// Major and minor version; `None` if the text has none.
+    pub fn version(&self) -> Option<(u16, u16)> {
+        self.0.split_once('@').and_then(|(_, version)| parse_version(version))
+    }
+
+    /// The version that this text offers: 1.0 if it has none.
+    pub fn offers(&self) -> (u16, u16) {
+        self.version().unwrap_or((1, 0))
+    }
+
+    /// Whether a peer that offers this serves one that wants `wanted`.
+    pub fn serves(&self, wanted: &Self) -> bool {
+        let (major, minor) = self.offers();
+        let suffices = |(m, n)| m == major && n <= minor;
+        self.name() == wanted.name() && wanted.version().is_none_or(suffices)
+    }
+
+    /// Those of `wanted` that nothing in `offered` serves. O(offered x wanted).
+    pub fn lacking<'a>(
+        offered: &'a [Self],
+        wanted: &'a [Self],
+    ) -> impl Iterator<Item = &'a Self> + 'a {
+        wanted.iter().filter(|wanted| !offered.iter().any(|offered| offered.serves(wanted)))
+    }
+}
+
+/// One text per version: no signs, no leading zeros, so that equal capabilities are equal texts.
+fn parse_version(text: &str) -> Option<(u16, u16)> {
+    let number = |text: &str| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let short = text.len() == 1 || !text.starts_with('0');
+        if plain && short { text.parse::<u16>().ok() } else { None }
+    };
+    let (major, minor) = text.split_once('.')?;
+    Some((number(major)?, number(minor)?))
 }
 
 impl FromStr for Capability {
     type Err = BadCapability;
     fn from_str(text: &str) -> Result<Self, BadCapability> {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._/-".contains(c);
-        if text.is_empty() || text.len() > 64 || !text.chars().all(known) {
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, parse_version(version).is_some()),
+            None => (text, true),
+        };
+        if !version || name.is_empty() || name.len() > 64 || !name.chars().all(known) {
             return Err(BadCapability { text: text.chars().take(80).collect() });
         }
         Ok(Self(text.to_owned()))
@@ -84,6 +141,9 @@ pub struct Descriptor {
     pub recipe: Vec<u8>,
     /// How long one execution may take; `None`: the agent's own limit.
     pub wall: Option<Duration>,
+    /// At most one valid attempt at a time, for effects outside the mesh: the lease that each attempt
+    /// holds and renews (healing.md section 7.2). `None`: attempts may overlap.
+    pub exclusive: Option<Duration>,
 }
 
 impl Descriptor {
@@ -94,13 +154,15 @@ impl Descriptor {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         };
-        field(b"formic/descriptor/1");
+        field(b"formic/descriptor/2");
         field(self.kind.as_bytes());
         field(self.name.as_bytes());
         field(&self.payload);
         field(&self.recipe);
         let wall_us = self.wall.map_or(u128::MAX, |wall| wall.as_micros());
         field(&wall_us.to_be_bytes());
+        let lease_us = self.exclusive.map_or(u128::MAX, |lease| lease.as_micros());
+        field(&lease_us.to_be_bytes());
         for capability in &self.requires {
             field(capability.as_str().as_bytes());
         }
@@ -215,9 +277,24 @@ mod tests {
     #[test]
     fn capabilities_are_checked() {
         assert_eq!("rust/1.80".parse::<Capability>().map(String::from), Ok("rust/1.80".into()));
-        for bad in ["", "Hash", "a b", &"x".repeat(65)] {
+        assert_eq!("rust@1.80".parse::<Capability>().map(|c| c.version()), Ok(Some((1, 80))));
+        let long = "x".repeat(65);
+        let versions = ["a@", "a@1", "a@1.", "a@1.x", "a@+1.0", "a@01.0", "a@1.65536", "@1.0", "a@1.0@1.0"];
+        for bad in ["", "Hash", "a b", &long].into_iter().chain(versions) {
             assert!(bad.parse::<Capability>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_capability_serves_older_minor_versions_of_its_major_one() {
+        let parse = |text: &str| text.parse::<Capability>().unwrap();
+        let serves = |offered, wanted| parse(offered).serves(&parse(wanted));
+        assert!(serves("rust@1.80", "rust@1.80") && serves("rust@1.81", "rust@1.80"));
+        assert!(serves("rust@2.3", "rust") && serves("rust", "rust@1.0"));
+        assert!(!serves("rust@1.79", "rust@1.80") && !serves("rust@2.90", "rust@1.80"));
+        assert!(!serves("rust", "rust@1.1") && !serves("rusty", "rust") && !serves("rust@0.9", "rust@1.0"));
+        let (offered, wanted) = ([parse("rust@1.80")], [parse("gpu"), parse("rust")]);
+        assert_eq!(Capability::lacking(&offered, &wanted).collect::<Vec<_>>(), [&wanted[0]]);
     }
 
     #[test]
@@ -229,6 +306,7 @@ mod tests {
             payload: b"p".to_vec(),
             recipe: vec![],
             wall: None,
+            exclusive: None,
         };
         let digest = base.digest();
         let others = [
@@ -236,6 +314,7 @@ mod tests {
             Descriptor { requires: "a".parse().into_iter().collect(), ..base.clone() },
             Descriptor { payload: vec![], recipe: b"p".to_vec(), ..base.clone() },
             Descriptor { wall: Some(Duration::ZERO), ..base.clone() },
+            Descriptor { exclusive: Some(Duration::ZERO), ..base.clone() },
         ];
         assert!(others.iter().all(|other| other.digest() != digest));
         assert_ne!(

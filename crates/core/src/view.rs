@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, Life, PeerId};
 
 /// Lives that die together because they share an OS process: random per process start.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FateId(pub u64);
 
 impl fmt::Debug for FateId {
@@ -36,6 +34,25 @@ impl Epoch {
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What a holder of an exclusive task shows to outside systems: a later attempt has a higher one, so
+/// that whoever checks it refuses a stale attempt (healing.md section 7.2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Fence {
+    /// The view in which it was granted.
+    pub epoch: Epoch,
+    /// The claim within that view.
+    pub attempt: u64,
+}
+
+/// `EPOCH.ATTEMPT`: compare the numbers in this order.
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.attempt)
     }
 }
 

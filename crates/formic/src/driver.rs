@@ -201,9 +201,9 @@ impl Driver {
             }
             Effect::Dial { peer, addresses } => self.wire.dial(peer, addresses),
             Effect::Hangup { life } => self.wire.hang_up(life, CloseReason::Closed),
-            Effect::Start { job, key, attempt, descriptor, root } => {
+            Effect::Start { job, key, attempt, descriptor, root, fence } => {
                 let seat = if root { Seat::Root } else { Seat::Slot };
-                self.bodies.start((job, key, attempt), descriptor, seat);
+                self.bodies.start((job, key, attempt), (descriptor, fence), seat);
             }
             Effect::Abort { job, key } => self.bodies.abort(job, key),
             Effect::Resume { job, key } => self.on_body(job, key, |body| body.joins.on_resumed()),

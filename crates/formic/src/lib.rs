@@ -84,7 +84,7 @@ pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
-    Capability, Digest, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
+    Capability, Digest, Epoch, Failure, Fence, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};

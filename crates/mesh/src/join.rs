@@ -1,65 +1,73 @@
-//! The way into a mesh: rounds over the seeds, knocks, pledges.
+//! The way into a mesh, seen from outside: knocks and pledges.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formic_core::{Life, PeerId, Time};
 
-/// What a peer remembers while it looks for others.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// How often a member is knocked at before the next round.
+const TRIES: u32 = 3;
+
+/// What a peer remembers while it wants in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Join {
-    /// When the next round over the seeds starts; `None`: no round is needed.
-    pub(crate) round_at: Option<Time>,
-    rounds: u32,
     /// Whose answer is awaited.
-    knocked: BTreeSet<Life>,
+    knocked: BTreeMap<Life, Knock>,
     /// Whom this peer joins if that one founds a mesh.
     pledged_to: Option<Life>,
     /// Who joins if this peer founds a mesh.
     pledged_by: BTreeSet<PeerId>,
 }
 
-impl Join {
-    pub(crate) fn new() -> Self {
-        Self {
-            round_at: Some(Time::ZERO),
-            rounds: 0,
-            knocked: BTreeSet::new(),
-            pledged_to: None,
-            pledged_by: BTreeSet::new(),
-        }
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Knock {
+    tries: u32,
+    /// When to knock again; `None`: in the next round.
+    again_at: Option<Time>,
+}
 
-    pub(crate) fn knocks(&mut self, life: Life) {
-        self.knocked.insert(life);
+impl Join {
+    /// A knock in a new round.
+    pub(crate) fn knocks(&mut self, life: Life, again_at: Time) {
+        self.knocked.insert(life, Knock { tries: 1, again_at: Some(again_at) });
     }
 
     pub(crate) fn has_knocked(&self, life: Life) -> bool {
-        self.knocked.contains(&life)
+        self.knocked.contains_key(&life)
     }
 
-    /// Rounds of 1 s x 1.5^k.
-    pub(crate) fn schedule(&mut self, now: Time, first: Duration, max: Duration) {
-        let grown = (0..self.rounds).try_fold(first, |pause, _| {
-            let pause = pause + pause / 2;
-            (pause < max).then_some(pause)
-        });
-        self.rounds = self.rounds.saturating_add(1).min(64);
-        self.round_at = Some(now + grown.unwrap_or(max).min(max));
-    }
-
-    /// Somebody let this peer in: no more rounds.
-    pub(crate) fn welcomed(&mut self) {
-        let knocked = core::mem::take(&mut self.knocked);
-        *self = Self { round_at: None, knocked, ..Self::new() };
-    }
-
-    /// The last link to a member is gone: rounds start again.
-    pub(crate) fn lonely(&mut self, now: Time) {
-        if self.round_at.is_none() {
-            self.rounds = 0;
-            self.round_at = Some(now);
+    /// It answered: no further knock before the next round.
+    pub(crate) fn answered(&mut self, life: Life) {
+        if let Some(knock) = self.knocked.get_mut(&life) {
+            knock.again_at = None;
         }
+    }
+
+    /// Whose answer is overdue and who is knocked at again.
+    pub(crate) fn overdue(&mut self, now: Time, timeout: Duration) -> Vec<Life> {
+        let mut again = Vec::new();
+        for (life, knock) in &mut self.knocked {
+            if knock.again_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            if knock.tries < TRIES {
+                again.push(*life);
+            }
+            knock.tries = knock.tries.saturating_add(1);
+            knock.again_at = (knock.tries <= TRIES).then_some(now + timeout);
+        }
+        again
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.knocked.values().filter_map(|knock| knock.again_at).min()
+    }
+
+    /// Somebody let this peer in, or it founds a mesh. Who else was asked may still answer.
+    pub(crate) fn welcomed(&mut self) {
+        self.pledged_to = None;
+        self.pledged_by.clear();
+        self.knocked.values_mut().for_each(|knock| knock.again_at = None);
     }
 
     pub(crate) fn link_lost(&mut self, life: Life) {

@@ -43,25 +43,46 @@
 //! **Sources.** Single-writer versioned records as in Scuttlebutt (van Renesse, Dumitriu, Gough,
 //! Thomas, LADIS 2008). Deviation: no digests before records, because small meshes link rarely.
 
+mod admission;
+mod casts;
 mod config;
+mod door;
 mod effect;
 mod error;
+mod index;
 mod input;
 mod join;
+mod load;
 mod mesh;
 mod message;
+mod publish;
 mod record;
+mod requirement;
 mod roster;
+mod rounds;
+mod search;
+mod slot;
+mod sync;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod vitals;
 
+pub use casts::{
+    Cast, CastMessage, Draft, NAMED_MAX, Order, PAYLOAD_MAX, STREAMS_MAX, Scope, Stream, WINDOW,
+};
 pub use config::Config;
 pub use effect::{Effect, Event};
 pub use error::Error;
-pub use input::Input;
+pub use input::{Audience, Input};
 pub use mesh::Mesh;
-pub use message::{Message, Refusal};
+pub use message::{Message, PEERS_MAX, Refusal};
 pub use record::{
-    ADDRESSES_MAX, CAPABILITIES_MAX, Defect, MEMBERS_MAX, NAME_MAX, Record, SLOTS_MAX,
+    ADDRESSES_MAX, CAPABILITIES_MAX, Defect, LABEL_MAX, LABELS_MAX, MEMBERS_MAX, NAME_MAX, Record,
+    SLOTS_MAX,
 };
+pub use requirement::{Candidate, Excess, NoCapablePeer, NoMatch, Requirement};
 pub use roster::Standing;
+pub use slot::{APPLICATION_MAX, Activity, BadSlot, Load, Slot, SlotRecord, Value};
+pub use tree::{Key, Path};
+pub use vitals::{Cause, Health, Status};

@@ -7,10 +7,16 @@ pub const NAME_MAX: usize = 64;
 pub const CAPABILITIES_MAX: usize = 256;
 /// The most addresses of a peer.
 pub const ADDRESSES_MAX: usize = 8;
+/// The most labels of a peer.
+pub const LABELS_MAX: usize = 32;
+/// The longest label in bytes.
+pub const LABEL_MAX: usize = 64;
 /// The most slots of a peer.
 pub const SLOTS_MAX: u32 = 65_536;
 /// The most members of a mesh.
 pub const MEMBERS_MAX: usize = 4_096;
+/// The highest version that is taken from others: there is room to publish above it for ever.
+pub(crate) const VERSION_MAX: u64 = u64::MAX / 2;
 
 /// What a peer says about itself. Only its owner writes it; the order of the fields is the order of
 /// precedence between two records of one peer.
@@ -26,6 +32,8 @@ pub struct Record {
     pub addresses: Vec<Address>,
     /// What it can do: sorted, unique.
     pub capabilities: Vec<Capability>,
+    /// `key=value` texts that tasks may ask for, e.g. `host=blue`: sorted, unique.
+    pub labels: Vec<String>,
     /// How many bodies it runs at once.
     pub slots: u32,
     /// It takes no work any more.
@@ -42,7 +50,7 @@ impl Record {
 
     /// Whether the peer has all of these.
     pub fn can(&self, requires: &[Capability]) -> bool {
-        requires.iter().all(|wanted| self.capabilities.binary_search(wanted).is_ok())
+        Capability::lacking(&self.capabilities, requires).next().is_none()
     }
 
     pub(crate) fn check(&self) -> Result<(), Defect> {
@@ -61,11 +69,17 @@ impl Record {
         if !self.capabilities.is_sorted_by(|a, b| a < b) {
             return Err(Defect::Unsorted);
         }
+        if self.labels.len() > LABELS_MAX {
+            return Err(Defect::Labels { count: self.labels.len() });
+        }
+        let is_label = |label: &String| label.len() <= LABEL_MAX && label.contains('=');
+        if !self.labels.iter().all(is_label) || !self.labels.is_sorted_by(|a, b| a < b) {
+            return Err(Defect::Label);
+        }
         if self.slots > SLOTS_MAX {
             return Err(Defect::Slots { count: self.slots });
         }
-        // Room to publish above it for ever.
-        if self.version > u64::MAX / 2 {
+        if self.version > VERSION_MAX {
             return Err(Defect::Version { version: self.version });
         }
         Ok(())
@@ -75,7 +89,8 @@ impl Record {
     pub(crate) fn size(&self) -> usize {
         let addresses: usize = self.addresses.iter().map(|a| a.to_string().len() + 3).sum();
         let capabilities: usize = self.capabilities.iter().map(|c| c.as_str().len() + 1).sum();
-        80 + self.name.len() + addresses + capabilities
+        let labels: usize = self.labels.iter().map(|label| label.len() + 1).sum();
+        80 + self.name.len() + addresses + capabilities + labels
     }
 }
 
@@ -107,6 +122,21 @@ pub enum Defect {
     /// Capabilities not sorted or not unique.
     #[error("capabilities are not sorted and unique")]
     Unsorted,
+    /// Too many labels.
+    #[error("{count} labels, at most 32 are allowed")]
+    Labels {
+        /// How many.
+        count: usize,
+    },
+    /// Labels not `key=value` of at most 64 bytes, not sorted or not unique.
+    #[error("labels are not sorted and unique `key=value` texts of at most 64 bytes")]
+    Label,
+    /// A value that does not belong into its slot, or is too large for it.
+    #[error("slot {slot} holds another sort of value, or more than 1024 bytes")]
+    Slot {
+        /// Its number.
+        slot: u8,
+    },
     /// Too many slots.
     #[error("{count} slots, at most 65536 are allowed")]
     Slots {

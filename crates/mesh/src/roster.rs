@@ -1,4 +1,4 @@
-//! The records of all members, this peer's own among them.
+//! The members of the view with what is known about each, and this peer itself.
 
 use std::collections::BTreeMap;
 
@@ -13,114 +13,95 @@ pub enum Standing {
     Fresh,
     /// healing says it is alive.
     Alive,
-    /// healing says it is not.
+    /// It has been silent for a while.
+    Suspect,
+    /// healing says it is dead.
     Down,
     /// It said that it goes.
     Left,
 }
 
+/// Whether a member announced that it pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Pace {
+    Running,
+    Paused,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Member {
-    pub(crate) record: Record,
+pub(crate) struct Entry {
+    pub(crate) life: Life,
+    /// `None`: on its way.
+    pub(crate) record: Option<Record>,
     pub(crate) standing: Standing,
-    /// Since when.
-    pub(crate) since: Time,
-    /// When to dial it; `None` while linked or gone for good.
+    pub(crate) pace: Pace,
+    /// When to dial it; `None` while linked, gone for good, or without known addresses.
     pub(crate) dial_at: Option<Time>,
     /// Dials that failed in a row.
     pub(crate) failed: u32,
 }
 
-/// What merging a record did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Merge {
-    /// Older than or equal to what is known.
-    Stale,
-    /// A newer version of the same life.
-    Changed,
-    /// A life that was not a member.
-    Added,
+impl Entry {
+    pub(crate) const fn new(life: Life) -> Self {
+        Self {
+            life,
+            record: None,
+            standing: Standing::Fresh,
+            pace: Pace::Running,
+            dial_at: None,
+            failed: 0,
+        }
+    }
+
+    /// Whether it may be given work, as far as its own record and healing say.
+    pub(crate) fn takes_work(&self) -> bool {
+        let draining = self.record.as_ref().is_none_or(|record| record.draining);
+        self.standing == Standing::Alive && self.pace == Pace::Running && !draining
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Roster {
-    members: BTreeMap<PeerId, Member>,
+    entries: BTreeMap<PeerId, Entry>,
 }
 
 impl Roster {
-    pub(crate) fn len(&self) -> usize {
-        self.members.len()
+    pub(crate) fn get(&self, peer: &PeerId) -> Option<&Entry> {
+        self.entries.get(peer)
     }
 
-    pub(crate) fn get(&self, peer: &PeerId) -> Option<&Member> {
-        self.members.get(peer)
+    pub(crate) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Entry> {
+        self.entries.get_mut(peer)
     }
 
-    /// The member whose newest life this is.
-    pub(crate) fn of(&self, life: Life) -> Option<&Member> {
-        self.members.get(&life.peer).filter(|member| member.record.life == life)
+    /// The member of exactly this life.
+    pub(crate) fn of(&self, life: Life) -> Option<&Entry> {
+        self.entries.get(&life.peer).filter(|entry| entry.life == life)
     }
 
-    pub(crate) fn of_mut(&mut self, life: Life) -> Option<&mut Member> {
-        self.members.get_mut(&life.peer).filter(|member| member.record.life == life)
+    pub(crate) fn of_mut(&mut self, life: Life) -> Option<&mut Entry> {
+        self.entries.get_mut(&life.peer).filter(|entry| entry.life == life)
     }
 
-    pub(crate) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Member> {
-        self.members.get_mut(peer)
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.entries.insert(entry.life.peer, entry);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.members.values()
+    pub(crate) fn remove(&mut self, life: Life) -> Option<Entry> {
+        self.of(life)?;
+        self.entries.remove(&life.peer)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> {
-        self.members.values_mut()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
-    pub(crate) fn merge(&mut self, now: Time, record: Record) -> Merge {
-        let fresh = |record| Member {
-            record,
-            standing: Standing::Fresh,
-            since: now,
-            dial_at: None,
-            failed: 0,
-        };
-        let Some(known) = self.members.get_mut(&record.life.peer) else {
-            self.members.insert(record.life.peer, fresh(record));
-            return Merge::Added;
-        };
-        if !record.supersedes(&known.record) {
-            return Merge::Stale;
-        }
-        if known.record.life == record.life {
-            known.record = record;
-            return Merge::Changed;
-        }
-        *known = fresh(record);
-        Merge::Added
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
     }
 
-    /// Removes the members that have been gone for `forget_after`, sorted.
-    pub(crate) fn forget(&mut self, now: Time, forget_after: core::time::Duration) -> Vec<Life> {
-        let gone: Vec<Life> = self
-            .iter()
-            .filter(|member| {
-                member.standing != Standing::Alive && member.since + forget_after <= now
-            })
-            .map(|member| member.record.life)
-            .collect();
-        for life in &gone {
-            self.members.remove(&life.peer);
-        }
-        gone
-    }
-
-    /// When the next dial or the next forgetting is due.
-    pub(crate) fn wake(&self, forget_after: core::time::Duration) -> Option<Time> {
-        self.iter().fold(None, |wake, member| {
-            let forget =
-                (member.standing != Standing::Alive).then_some(member.since + forget_after);
-            earliest(wake, earliest(forget, member.dial_at))
-        })
+    /// When the next dial is due.
+    pub(crate) fn next_dial(&self) -> Option<Time> {
+        self.iter().fold(None, |next, entry| earliest(next, entry.dial_at))
     }
 }

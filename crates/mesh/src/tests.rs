@@ -1,5 +1,11 @@
 mod bad_input;
+mod casts;
+mod health;
 mod join;
+mod load;
+mod matching;
 mod properties;
 mod records;
+mod rediscovery;
+mod sync;
 mod world;

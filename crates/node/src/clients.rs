@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use formic_completion::{Attestation, Input as JobInput, Message as Job, Verdict};
 use formic_core::{JobId, Key, Life};
-use formic_healing::Belief;
+use formic_healing::{Belief, Standing as Majority};
 use formic_mesh::Standing;
 use formic_work::{Input as WorkInput, TaskId};
 
@@ -16,7 +16,7 @@ use crate::{
 
 impl Node {
     pub(crate) fn on_message(&mut self, from: Life, message: Message) {
-        let is_member = self.mesh.member(from).is_some();
+        let is_member = self.healing.belief(from).is_some();
         match message {
             Message::Mesh(message) => {
                 if is_member {
@@ -25,12 +25,13 @@ impl Node {
                 self.steps.push_back(Step::Mesh(formic_mesh::Input::Message { from, message }));
             }
             Message::Request(request) => self.on_request(from, request),
-            // A record may still be on its way: what only members may say is dropped, not punished.
-            _ if !is_member => self.count_stranger(),
+            // Peers vote as later lives too, and the evicted must hear that they are.
             Message::Healing(message) => {
                 let input = formic_healing::Input::Message { from, message };
                 self.steps.push_back(Step::Healing(input));
             }
+            // A view may still be on its way: what only members may say is dropped, not punished.
+            _ if !is_member => self.count_stranger(),
             _ => {
                 self.heard(from);
                 self.on_member_message(from, message);
@@ -107,7 +108,7 @@ impl Node {
             Request::Watch { job } => self.on_watch(from, job),
             Request::Cancel { job, reason } => {
                 // A member forwarded it because this peer may be home: it goes no further.
-                let is_member = self.mesh.member(from).is_some();
+                let is_member = self.healing.belief(from).is_some();
                 if self.jobs.get(job).is_some_and(|entry| !is_member || !entry.home.is_empty()) {
                     self.cancel(job, reason);
                 } else if !is_member {
@@ -117,6 +118,11 @@ impl Node {
             Request::Status => {
                 let status = Arc::new(self.status());
                 self.send(from, Message::Reply(Reply::Status(status)));
+            }
+            Request::ForceView { members, epoch, reason } => {
+                self.operator = Some(from);
+                let force = formic_healing::Input::ForceView { members, epoch, reason };
+                self.steps.push_back(Step::Healing(force));
             }
             Request::Leave if self.remote_leave == RemoteLeave::Allowed => self.on_leave(),
             Request::Leave => {
@@ -181,22 +187,33 @@ impl Node {
                 home_alive: (entry.home.iter().filter(here).count(), entry.home.len()),
             }
         });
-        Status { mesh: self.mesh.mesh(), me: self.me, members, jobs: jobs.collect() }
+        Status {
+            mesh: self.mesh.mesh(),
+            me: self.me,
+            view: self.healing.view().cloned(),
+            quorum: self.healing.standing() == Majority::Held,
+            margin: self.healing.margin().map(|margin| margin as u64),
+            health: self.mesh.health(),
+            members,
+            jobs: jobs.collect(),
+        }
     }
 
     fn member_status(&self, record: &formic_mesh::Record, standing: Standing) -> MemberStatus {
         let own = record.life == self.me;
         let (belief, heard) =
             self.healing.belief(record.life).unwrap_or((Belief::Unheard, self.now));
-        let state = match (own || belief == Belief::Up, standing) {
+        let state = match (belief, standing) {
             (_, Standing::Left) => "left",
-            (true, _) if record.draining => "leaving",
-            (true, _) => "alive",
-            (false, Standing::Fresh) => "suspect",
-            (false, _) => "down",
+            _ if own || belief == Belief::Alive => {
+                if record.draining { "leaving" } else { "alive" }
+            }
+            (Belief::Unheard, Standing::Fresh) => "joining",
+            (Belief::Suspect { .. }, _) => "suspect",
+            _ => "down",
         };
-        // What others do is asked for when a task is placed, not published.
-        let load = if own { self.work.load() } else { formic_work::Load::default() };
+        let own_load = own.then(|| self.load());
+        let load = own_load.or_else(|| self.mesh.load(record.life).map(|(load, _)| load));
         let heard_us = if own { 0 } else { self.now.since(heard).as_micros() };
         MemberStatus {
             life: record.life,
@@ -205,8 +222,8 @@ impl Node {
             addresses: record.addresses.clone(),
             state: state.to_owned(),
             slots: record.slots,
-            running: load.running,
-            queued: load.queued,
+            running: load.map(|load| load.running.into()),
+            queued: load.map(|load| load.queued),
             heard_us: u64::try_from(heard_us).unwrap_or(u64::MAX),
         }
     }

@@ -1,8 +1,10 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_completion::Verdict;
 use formic_core::{
-    Capability, Descriptor, Digest, JobId, Key, Life, Outcome, PeerId, transport::Address,
+    Capability, Descriptor, Digest, Fence, Incarnation, JobId, Key, Life, Outcome, PeerId, View,
+    transport::Address,
 };
 
 use crate::{Message, Record};
@@ -26,6 +28,14 @@ pub enum Effect {
         /// Where, any one will do.
         addresses: Vec<Address>,
     },
+    /// Ask the outside sources for addresses. Answered by `Input::Found`, maybe often, maybe never.
+    Discover,
+    /// A committed view does not have this life: the driver ends it and starts the next one at once,
+    /// from what this one persisted.
+    Reborn {
+        /// The next life's incarnation, to be durable before it speaks.
+        incarnation: Incarnation,
+    },
     /// Close the link to this life.
     Hangup {
         /// Whose.
@@ -43,6 +53,8 @@ pub enum Effect {
         descriptor: Arc<Descriptor>,
         /// The job's root: run by the mesh itself, outside the agents' slots.
         root: bool,
+        /// For an exclusive task: what to show to outside systems.
+        fence: Option<Fence>,
     },
     /// Stop this body. Its end is not to be reported.
     Abort {
@@ -128,8 +140,86 @@ pub enum Event {
     PeerDown {
         /// Who.
         life: Life,
-        /// Why: `silent`, `gone`, `left`, `restarted`.
+        /// Why: `silent`, `gone`, `left`, `restarted`, `evicted`.
         reason: &'static str,
+    },
+    /// This peer misses a member and gives it no new work.
+    PeerSuspect {
+        /// Who.
+        life: Life,
+    },
+    /// A view was committed, or learnt.
+    ViewCommitted {
+        /// It.
+        view: Arc<View>,
+    },
+    /// No majority of the last committed view is in touch: nothing is decided here.
+    QuorumLost,
+    /// A majority is in touch.
+    QuorumHeld,
+    /// Members died within half a second: one by one, or for one reason.
+    Loss {
+        /// Who, in the order of the verdicts.
+        lives: Vec<Life>,
+    },
+    /// Two committed views of one epoch, or a forced one beside the known chain.
+    Fork {
+        /// What this peer knew.
+        ours: Arc<View>,
+        /// What it met.
+        theirs: Arc<View>,
+    },
+    /// A forced view that the local user asked for was not made.
+    ForceRefused {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The announced pause is agreed to.
+    PauseGranted {
+        /// Others wait this long.
+        span: Duration,
+    },
+    /// It is not.
+    PauseRefused {
+        /// Why.
+        reason: formic_healing::PauseRefusal,
+    },
+    /// The health of this peer's part of the mesh changed.
+    Health {
+        /// To what.
+        status: formic_mesh::Status,
+    },
+    /// A member can do more or less than before.
+    CapabilitiesChanged {
+        /// Who.
+        life: Life,
+        /// What it has and had not.
+        added: Vec<Capability>,
+        /// What it had and has not.
+        removed: Vec<Capability>,
+    },
+    /// An application slot of a member changed.
+    RecordChanged {
+        /// Whose.
+        life: Life,
+        /// Which.
+        slot: formic_mesh::Slot,
+    },
+    /// A message to many arrived: once per life, in order where its stream is ordered.
+    Cast(Arc<formic_mesh::Cast>),
+    /// Messages to many are lost for this peer.
+    CastGap {
+        /// Whose.
+        origin: Life,
+        /// In which of its streams.
+        stream: u32,
+        /// From the first to the last.
+        lost: (u64, u64),
+    },
+    /// A stream has room again.
+    CastWritable {
+        /// Which.
+        stream: u32,
     },
     /// A job was stored by a majority of its home group.
     JobAccepted {

@@ -2,8 +2,7 @@
 
 use formic_completion::{Effect as JobEffect, Event as JobEvent, Input as JobInput};
 use formic_core::JobId;
-use formic_healing::{Effect as HealingEffect, Event as Verdict};
-use formic_mesh::{Effect as MeshEffect, Event as Membership};
+use formic_mesh::Effect as MeshEffect;
 use formic_work::{Effect as WorkEffect, Input as WorkInput, Place, TaskId};
 
 use crate::{
@@ -20,57 +19,11 @@ impl Node {
                 self.out.push(Effect::Dial { peer, addresses });
             }
             MeshEffect::Hangup { life } => self.out.push(Effect::Hangup { life }),
+            MeshEffect::Discover => self.out.push(Effect::Discover),
+            MeshEffect::Persist { addresses } => {
+                self.out.push(Effect::Persist(Record::Addresses(addresses)));
+            }
             MeshEffect::Event(event) => self.on_membership(event),
-        }
-    }
-
-    fn on_membership(&mut self, event: Membership) {
-        let roster_changed = Step::Work(WorkInput::RosterChanged);
-        match event {
-            Membership::Joined { mesh, members } => {
-                self.out.push(Effect::Event(Event::Joined { mesh, members }));
-            }
-            Membership::Refused { by, reason } => {
-                let reason = format!("{by} refused: {reason}");
-                self.out.push(Effect::Event(Event::JoinRefused { reason }));
-            }
-            Membership::Added { life } => {
-                self.steps.push_back(Step::Healing(formic_healing::Input::Watch { life }));
-                self.steps.push_back(roster_changed);
-            }
-            Membership::Changed { .. } => self.steps.push_back(roster_changed),
-            Membership::Left { life } => {
-                self.steps.push_back(Step::Healing(formic_healing::Input::Left { life }));
-            }
-            Membership::Forgotten { life } => {
-                self.steps.push_back(Step::Healing(formic_healing::Input::Forget { life }));
-            }
-        }
-    }
-
-    pub(crate) fn on_healing(&mut self, effect: HealingEffect) {
-        match effect {
-            HealingEffect::Send { to, message } => self.send(to, Message::Healing(message)),
-            HealingEffect::Event(Verdict::Up { life }) => {
-                self.steps.push_back(Step::Mesh(formic_mesh::Input::Up { life }));
-                for job in self.jobs.ids() {
-                    self.steps.push_back(Step::completion(job, JobInput::Up { life }));
-                }
-                self.steps.push_back(Step::Work(WorkInput::RosterChanged));
-                let record = self.mesh.member(life);
-                let name = record.map(|record| record.name.clone()).unwrap_or_default();
-                let capabilities = record.map(|r| r.capabilities.clone()).unwrap_or_default();
-                self.out.push(Effect::Event(Event::PeerUp { life, name, capabilities }));
-            }
-            HealingEffect::Event(Verdict::Down { life, cause }) => {
-                self.steps.push_back(Step::Mesh(formic_mesh::Input::Down { life }));
-                self.steps.push_back(Step::Work(WorkInput::Down { life }));
-                for job in self.jobs.ids() {
-                    self.steps.push_back(Step::completion(job, JobInput::Down { life }));
-                }
-                let reason = cause.word();
-                self.out.push(Effect::Event(Event::PeerDown { life, reason }));
-            }
         }
     }
 
@@ -91,7 +44,7 @@ impl Node {
             WorkEffect::Start { task: TaskId { job, key }, attempt, descriptor, place } => {
                 let root = place == Place::Outside;
                 self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt }));
-                self.out.push(Effect::Start { job, key, attempt, descriptor, root });
+                self.out.push(Effect::Start { job, key, attempt, descriptor, root, fence: None });
             }
             WorkEffect::Resume { task } => {
                 if self.withheld.resumed(task) {
@@ -115,7 +68,7 @@ impl Node {
     pub(crate) fn on_completion(&mut self, job: JobId, effect: JobEffect, origin: &Origin) {
         match effect {
             JobEffect::Persist(record) => {
-                self.out.push(Effect::Persist(Record { job, record }));
+                self.out.push(Effect::Persist(Record::Job { job, record }));
             }
             JobEffect::Send { to, message } => {
                 self.send(to, Message::Completion { job, message });

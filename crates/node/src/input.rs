@@ -1,8 +1,9 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_completion::Spawn;
 use formic_core::{
-    Capability, Descriptor, Digest, JobId, Key, Life, Outcome, PeerId,
+    Capability, Descriptor, Digest, Epoch, JobId, Key, Life, Outcome, PeerId,
     transport::{Address, CloseReason},
 };
 
@@ -100,6 +101,41 @@ pub enum Input {
     SetCapabilities {
         /// All of it: sorted, unique.
         capabilities: Vec<Capability>,
+    },
+    /// Outside sources know where peers may be found. Answers [`Effect::Discover`](crate::Effect::Discover).
+    Found {
+        /// Hints: a peer is who its key says.
+        addresses: Vec<Address>,
+    },
+    /// This process is about to stand still. Answered by `Event::PauseGranted` or `PauseRefused`.
+    Pause {
+        /// For so long.
+        span: Duration,
+    },
+    /// It runs again.
+    Resume,
+    /// An operator goes on without a majority that is lost for ever.
+    ForceView {
+        /// Who is left, this peer included.
+        members: Vec<PeerId>,
+        /// The last committed view that the operator saw.
+        epoch: Epoch,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Send to many members. Answered by `Event::CastRefused` where it cannot be.
+    Cast {
+        /// To whom.
+        to: formic_mesh::Audience,
+        /// What.
+        draft: formic_mesh::Draft,
+    },
+    /// What an application publishes about this peer.
+    SetRecord {
+        /// In which slot.
+        slot: formic_mesh::Slot,
+        /// The value.
+        value: Vec<u8>,
     },
     /// The peer goes away in good order: takes no new work, returns what is queued, tells everybody.
     Leave,

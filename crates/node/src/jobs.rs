@@ -61,6 +61,11 @@ impl Jobs {
         self.jobs.len() - self.closed.len() >= OPEN_MAX
     }
 
+    /// Whether a job is not over yet.
+    pub(crate) fn any_open(&self) -> bool {
+        self.jobs.len() > self.closed.len()
+    }
+
     pub(crate) fn insert(&mut self, id: JobId, completion: Completion) {
         let (home, watchers) = (Vec::new(), BTreeSet::new());
         let job = Job { completion, wake: None, home, submitter: None, watchers };

@@ -56,6 +56,7 @@ mod status;
 mod step;
 #[cfg(test)]
 mod tests;
+mod views;
 mod withheld;
 
 pub use attest::{Unproved, attested_bytes, verify_certificate};

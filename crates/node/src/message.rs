@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use formic_completion::{Certificate, Decree};
-use formic_core::{Descriptor, Digest, JobId, Life, transport::Class};
+use formic_core::{Descriptor, Digest, Epoch, JobId, Life, PeerId, View, transport::Class};
 use formic_identity::Signature;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,15 @@ pub enum Request {
     },
     /// Who is there, and what goes on?
     Status,
+    /// Go on without a majority that is lost for ever; answered by `Forced` or `ForceRefused`.
+    ForceView {
+        /// Who is left, the peer that is asked included.
+        members: Vec<PeerId>,
+        /// The last committed view that the operator saw.
+        epoch: Epoch,
+        /// Why, for people.
+        reason: String,
+    },
     /// Leave in good order (used by a launcher that started the peer; loopback meshes only).
     Leave,
 }
@@ -105,6 +114,16 @@ pub enum Reply {
     },
     /// Who is there, and what goes on.
     Status(Arc<Status>),
+    /// The forced view is made.
+    Forced {
+        /// It.
+        view: Arc<View>,
+    },
+    /// It is not.
+    ForceRefused {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 impl Message {

@@ -1,14 +1,14 @@
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use formic_completion::{Completion, JobSpec, Message as Job};
 use formic_core::{
-    Blame, Descriptor, Digest, Fault, JobId, Key, Life, Outcome, PeerId, Protocol, Random, Sink,
-    Time, earliest,
+    Blame, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol, Random,
+    Sink, Time, earliest, mix,
 };
-use formic_healing::{Belief, Fate, Healing};
+use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;
 use formic_mesh::Mesh;
 use formic_work::{TaskId, Work};
@@ -17,6 +17,7 @@ use crate::{
     Config, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
     jobs::{Jobs, Submitter, home_group},
     step::{Origin, Step},
+    views::Published,
     withheld::Withheld,
 };
 
@@ -33,6 +34,11 @@ pub struct Node {
     pub(crate) work: Work,
     pub(crate) jobs: Jobs,
     pub(crate) withheld: Withheld,
+    /// Members that are up and whose record has not arrived.
+    pub(crate) unnamed: BTreeSet<Life>,
+    /// A client that waits for a forced view.
+    pub(crate) operator: Option<Life>,
+    pub(crate) published: Published,
     /// Jobs submitted to this life so far.
     submitted: u64,
     leaving: Leaving,
@@ -49,6 +55,9 @@ enum Leaving {
     Until(Time),
     Left,
 }
+
+/// Why a peer without a majority refuses what must be decided.
+pub(crate) const NO_QUORUM: &str = "no majority of the mesh is in touch with this peer";
 
 /// What went wrong so far: monotone counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,17 +91,21 @@ impl Node {
         let mut work = config.work;
         work.slots = config.mesh.slots;
         work.capabilities.clone_from(&config.mesh.capabilities);
+        let member = Member { life: me, fate: config.mesh.fate };
         Ok(Self {
             me,
             secret: config.secret,
             completion: config.completion,
             leave_grace: config.leave_grace,
             remote_leave: config.remote_leave,
+            healing: Healing::new(config.healing, member, Random::new(mix(config.seed)))?,
             mesh: Mesh::new(config.mesh, me)?,
-            healing: Healing::new(config.healing)?,
             work: Work::new(work, me, Random::new(config.seed))?,
             jobs: Jobs::default(),
             withheld: Withheld::default(),
+            unnamed: BTreeSet::new(),
+            operator: None,
+            published: Published::default(),
             submitted: 0,
             leaving: Leaving::Not,
             counters: Counters::default(),
@@ -130,8 +143,7 @@ impl Node {
 
     /// Members that are alive, this one not included; sorted.
     pub(crate) fn alive(&self) -> Vec<Life> {
-        let up = |&(_, belief): &(Life, Belief)| belief == Belief::Up;
-        self.healing.subjects().filter(up).map(|(life, _)| life).collect()
+        self.healing.up()
     }
 
     pub(crate) fn send(&mut self, to: Life, message: Message) {
@@ -203,6 +215,23 @@ impl Node {
                 let work = formic_work::Input::SetCapabilities { capabilities };
                 self.steps.push_back(Step::Work(work));
             }
+            Input::Found { addresses } => {
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::Found { addresses }));
+            }
+            Input::Pause { span } => {
+                self.steps.push_back(Step::Healing(formic_healing::Input::Pause(span)));
+            }
+            Input::Resume => self.steps.push_back(Step::Healing(formic_healing::Input::Resume)),
+            Input::ForceView { members, epoch, reason } => {
+                let force = formic_healing::Input::ForceView { members, epoch, reason };
+                self.steps.push_back(Step::Healing(force));
+            }
+            Input::Cast { to, draft } => {
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::Cast { to, draft }));
+            }
+            Input::SetRecord { slot, value } => {
+                self.steps.push_back(Step::Mesh(formic_mesh::Input::SetRecord { slot, value }));
+            }
             Input::Leave => self.on_leave(),
             Input::Deadline => self.on_deadline(),
         }
@@ -229,9 +258,18 @@ impl Node {
             return Err(Error::RestoreNotFirst);
         }
         let mut jobs: BTreeMap<JobId, Vec<formic_completion::Record>> = BTreeMap::new();
-        for Record { job, record } in records {
-            jobs.entry(job).or_default().push(record);
+        let mut views = Vec::new();
+        for record in records {
+            match record {
+                Record::Job { job, record } => jobs.entry(job).or_default().push(record),
+                Record::View(record) => views.push(record),
+                Record::Addresses(addresses) => {
+                    let known = formic_mesh::Input::Addresses { addresses };
+                    self.steps.push_back(Step::Mesh(known));
+                }
+            }
         }
+        self.steps.push_back(Step::Healing(formic_healing::Input::Restore(views)));
         for (job, records) in jobs {
             self.open(job);
             let home = records.iter().rev().find_map(|record| match record {
@@ -257,11 +295,13 @@ impl Node {
             return;
         }
         self.open(job);
-        for (life, belief) in self.healing.subjects() {
-            let input = match belief {
-                Belief::Up => formic_completion::Input::Up { life },
-                Belief::Down | Belief::Ended => formic_completion::Input::Down { life },
-                Belief::Unheard => continue,
+        let held = self.healing.standing() == Standing::Held;
+        let quorum = formic_completion::Input::Quorum { held };
+        self.steps.push_back(Step::completion(job, quorum));
+        for (life, told) in self.healing.told() {
+            let input = match told {
+                Belief::Condemned { .. } => formic_completion::Input::Down { life },
+                _ => formic_completion::Input::Up { life },
             };
             self.steps.push_back(Step::completion(job, input));
         }
@@ -272,6 +312,8 @@ impl Node {
             Some("this peer is leaving")
         } else if self.mesh.mesh().is_none() {
             Some("this peer belongs to no mesh yet")
+        } else if self.healing.standing() == Standing::Lost {
+            Some(NO_QUORUM)
         } else if self.jobs.is_full() {
             Some("this peer has 1024 open jobs, its limit")
         } else {
@@ -282,7 +324,8 @@ impl Node {
             return;
         }
         self.submitted += 1;
-        let job = JobId::derive(self.me, self.submitted);
+        let epoch = self.healing.view().map_or(Epoch(1), |view| view.epoch);
+        let job = JobId::born_in(epoch, self.me, self.submitted);
         let home = home_group(job, self.me, self.alive());
         self.open_informed(job);
         if let Some(entry) = self.jobs.get_mut(job) {
@@ -336,6 +379,17 @@ impl Node {
         }
         for job in self.jobs.due(self.now) {
             self.steps.push_back(Step::completion(job, formic_completion::Input::Deadline));
+        }
+    }
+
+    /// Feeds steps that this peer made itself: whose fault a refusal is does not depend on the caller.
+    fn run_own(&mut self) {
+        while let Some(step) = self.steps.pop_front() {
+            match self.step(step).err().map(|error| (error.fault(), error)) {
+                None => {}
+                Some((Fault::Peer(peer), error)) => self.misbehaved(peer, error.to_string()),
+                Some(_) => self.counters.out_of_turn += 1,
+            }
         }
     }
 
@@ -461,9 +515,11 @@ impl Protocol for Node {
             return Err(error);
         }
         self.fresh = false;
+        self.publish();
+        self.run_own();
         self.leave_when_idle();
         if self.leaving == Leaving::Left && !self.steps.is_empty() {
-            self.run()?;
+            self.run_own();
             self.out.push(Effect::Left);
         }
         core::mem::take(&mut self.out).into_iter().for_each(|effect| out.push(effect));

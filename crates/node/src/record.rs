@@ -1,18 +1,38 @@
-use formic_core::JobId;
+use formic_core::{Digest, JobId, PeerId, transport::Address};
 use serde::{Deserialize, Serialize};
 
 /// What must survive the process. (The incarnation is the driver's: it is raised before the node exists.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Record {
-    /// The job it belongs to.
-    pub job: JobId,
-    /// What.
-    pub record: formic_completion::Record,
+pub enum Record {
+    /// About a job.
+    Job {
+        /// Which.
+        job: JobId,
+        /// What.
+        record: formic_completion::Record,
+    },
+    /// A committed view, or a vote about the next one.
+    View(formic_healing::Record),
+    /// Where the members of the view can be reached.
+    Addresses(Vec<(PeerId, Vec<Address>)>),
 }
 
 impl Record {
-    /// Whether all earlier records of the job may be deleted once this one is durable.
+    /// Records of one shelf are about one thing and ordered among each other.
+    pub fn shelf(&self) -> [u8; 16] {
+        match self {
+            Self::Job { job, .. } => *job.as_bytes(),
+            Self::View(_) => Digest::of(&[b"formic/shelf/view"]).half(),
+            Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
+        }
+    }
+
+    /// Whether all earlier records of its shelf may be deleted once this one is durable.
     pub const fn closes(&self) -> bool {
-        matches!(self.record, formic_completion::Record::Closed { .. })
+        match self {
+            Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
+            Self::View(record) => matches!(record, formic_healing::Record::View(_)),
+            Self::Addresses(_) => true,
+        }
     }
 }

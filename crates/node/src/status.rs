@@ -1,4 +1,7 @@
-use formic_core::{Capability, Digest, JobId, Life, transport::Address};
+use std::sync::Arc;
+
+use formic_core::{Capability, Digest, JobId, Life, View, transport::Address};
+use formic_mesh::Health;
 use serde::{Deserialize, Serialize};
 
 /// A peer's view of the mesh and its own work.
@@ -8,6 +11,14 @@ pub struct Status {
     pub mesh: Option<Digest>,
     /// Who answers.
     pub me: Life,
+    /// The last committed view.
+    pub view: Option<Arc<View>>,
+    /// Whether a majority of it is in touch.
+    pub quorum: bool,
+    /// How many further crashes at once the majority survives; `None`: it is lost.
+    pub margin: Option<u64>,
+    /// How this peer's part of the mesh does, and why.
+    pub health: Health,
     /// All known members, this one included, sorted by life.
     pub members: Vec<MemberStatus>,
     /// Jobs with state at this peer, sorted.
@@ -25,14 +36,14 @@ pub struct MemberStatus {
     pub capabilities: Vec<Capability>,
     /// Where it can be reached.
     pub addresses: Vec<Address>,
-    /// `alive`, `suspect`, `down`, `leaving`, `left`.
+    /// `joining`, `alive`, `suspect`, `down`, `leaving`, `left`.
     pub state: String,
     /// Agent slots.
     pub slots: u32,
-    /// Bodies running, as last heard.
-    pub running: u32,
-    /// Tasks queued, as last heard.
-    pub queued: u32,
+    /// Bodies running, as last heard; `None`: not heard yet, or not published in a mesh of this size.
+    pub running: Option<u32>,
+    /// Tasks queued, likewise.
+    pub queued: Option<u32>,
     /// Microseconds since it was last heard; 0 for the answering peer.
     pub heard_us: u64,
 }

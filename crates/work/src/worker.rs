@@ -93,7 +93,7 @@ impl Worker {
     }
 
     fn can(&self, requires: &[Capability]) -> bool {
-        requires.iter().all(|wanted| self.capabilities.binary_search(wanted).is_ok())
+        Capability::lacking(&self.capabilities, requires).next().is_none()
     }
 
     /// W4.
@@ -239,8 +239,8 @@ impl Worker {
         let able = self.capabilities.clone();
         for body in self.bodies.values_mut() {
             let Body::Queued { seq, award } = body else { continue };
-            let lacks = |wanted: &Capability| able.binary_search(wanted).is_err();
-            if reason == Reason::Draining || award.descriptor.requires.iter().any(lacks) {
+            let requires = &award.descriptor.requires;
+            if reason == Reason::Draining || Capability::lacking(&able, requires).next().is_some() {
                 owners.entry(award.owner).or_default().push((award.task, award.attempt));
                 self.queue.remove(seq);
                 self.parked.insert(*seq, award.task);

@@ -44,6 +44,8 @@ pub struct Config {
     /// Largest encoded message of Control, Data and Bulk. Default 64 KiB, 1 MiB, 1 MiB; 4 KiB to
     /// 1 MiB, and room for one in `queue`.
     pub max_message: [usize; 3],
+    /// Chaos: addresses whose packets are dropped. Default `None`: nothing looks at them.
+    pub cut: Option<crate::Cut>,
 }
 
 /// Why an endpoint could not be made. Nothing is left behind.
@@ -112,6 +114,7 @@ impl Config {
             queue: [256 * KIB, MIB, MIB],
             inbox: 256 * KIB,
             max_message: [64 * KIB, MIB, MIB],
+            cut: None,
         }
     }
 

@@ -62,6 +62,7 @@
 
 mod config;
 mod connect;
+mod cut;
 mod dial;
 mod endpoint;
 mod frame;
@@ -77,5 +78,6 @@ mod tls;
 mod writer;
 
 pub use config::{BindError, Config};
+pub use cut::Cut;
 pub use quic::Quic;
 pub use runtime::QuicRuntime;

@@ -19,7 +19,7 @@ use formic_core::{
     },
     wire,
 };
-use quinn::{EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{EndpointConfig, Runtime as _, TokioRuntime, TransportConfig, VarInt};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
@@ -88,7 +88,13 @@ impl<M> Quic<M> {
         let mut quinn = {
             let _inside = runtime.handle().enter();
             let quinn_runtime = Arc::new(TokioRuntime);
-            quinn::Endpoint::new(EndpointConfig::default(), Some(server), socket, quinn_runtime)
+            let socket = quinn_runtime.wrap_udp_socket(socket).map_err(refused)?;
+            let socket = match config.cut.clone() {
+                Some(cut) => cut.around(socket),
+                None => socket,
+            };
+            let (own, server) = (EndpointConfig::default(), Some(server));
+            quinn::Endpoint::new_with_abstract_socket(own, server, socket, quinn_runtime)
                 .map_err(refused)?
         };
         quinn.set_default_client_config(client);

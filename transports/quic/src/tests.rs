@@ -11,6 +11,7 @@ use formic_identity::SecretKey;
 
 use crate::{Config, Quic, QuicRuntime};
 
+mod cuts;
 mod delivery;
 mod dialing;
 mod lives;

@@ -34,6 +34,7 @@ pub(crate) fn work(payload: Value) -> Work {
         payload,
         recipe: None,
         wall: None,
+        fence: None,
     }
 }
 

@@ -55,7 +55,7 @@ fn named<'a>(
         problems.push(Problem::new(&node.place, message).help(help));
         return None;
     };
-    if let Some(missing) = task.requires.iter().find(|it| !agent.capabilities.contains(it)) {
+    if let Some(missing) = Capability::lacking(&agent.capabilities, &task.requires).next() {
         let message =
             format!("agent `{name}` has no capability `{missing}`, which the task requires");
         problems.push(Problem::new(&node.place, message));
@@ -65,7 +65,7 @@ fn named<'a>(
 }
 
 fn has_all(agent: &AgentSpec, task: &Task<'_>) -> bool {
-    task.requires.iter().all(|capability| agent.capabilities.contains(capability))
+    Capability::lacking(&agent.capabilities, &task.requires).next().is_none()
 }
 
 fn form(task: &Task<'_>, agent: &AgentSpec) -> Result<(), Problem> {
@@ -90,7 +90,12 @@ fn form(task: &Task<'_>, agent: &AgentSpec) -> Result<(), Problem> {
 fn missing(task: &Task<'_>, agents: &[AgentSpec]) -> Problem {
     let name = task.name;
     let known = || agents.iter().flat_map(|agent| &agent.capabilities).map(Capability::as_str);
-    let stranger = task.requires_nodes.iter().find(|(text, _)| !known().any(|it| it == *text));
+    let offered = || agents.iter().flat_map(|agent| &agent.capabilities);
+    let serves = |text: &str| {
+        let wanted = text.parse::<Capability>();
+        wanted.is_ok_and(|wanted| offered().any(|offered| offered.serves(&wanted)))
+    };
+    let stranger = task.requires_nodes.iter().find(|(text, _)| !serves(text));
     if let Some((text, node)) = stranger {
         let message = format!(
             "no capable peer: no agent has the capability `{text}`, which task `{name}` requires"

@@ -6,7 +6,7 @@ use core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
-use formic_core::{Descriptor, JobId, Key, Life, Outcome, Time};
+use formic_core::{Capability, Descriptor, Fence, JobId, Key, Life, Outcome, Time};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -111,7 +111,7 @@ impl Bodies {
     pub(crate) fn start(
         &mut self,
         (job, key, attempt): (JobId, Key, u16),
-        descriptor: Arc<Descriptor>,
+        (descriptor, fence): (Arc<Descriptor>, Option<Fence>),
         seat: Seat,
     ) {
         self.abort(job, key);
@@ -137,7 +137,7 @@ impl Bodies {
         self.running.insert((job, key), body);
         let grace = self.grace;
         let execution =
-            Execution { job, key, attempt, descriptor, executor, context, cancelled, grace };
+            Execution { job, key, attempt, descriptor, fence, executor, context, cancelled, grace };
         self.tasks.spawn(async move {
             let outcome = execution.run().await;
             Ended { job, key, run, outcome }
@@ -150,7 +150,7 @@ impl Bodies {
             return (Executor::Plan, None);
         }
         let able = |description: &Description| {
-            descriptor.requires.iter().all(|need| description.capabilities.contains(need))
+            Capability::lacking(&description.capabilities, &descriptor.requires).next().is_none()
         };
         let busy =
             |index: usize| self.running.values().filter(|body| body.agent == Some(index)).count();

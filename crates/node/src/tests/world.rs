@@ -7,7 +7,7 @@ use std::{
 
 use formic_completion::{Spawn, Verdict};
 use formic_core::{
-    Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Random,
+    Descriptor, Digest, FateId, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Random,
     Time,
     transport::{Address, CloseReason},
 };
@@ -81,6 +81,7 @@ pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
         payload: vec![depth, width],
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 
@@ -95,6 +96,7 @@ impl World {
         config.mesh.name = format!("p{n}");
         config.mesh.addresses = vec![Address::new("memory", &n.to_string())];
         config.mesh.slots = 2;
+        config.mesh.fate = FateId(u64::from(n) << 8 | incarnation);
         if n == SEED {
             config.mesh.found = Some(Digest::of(&[b"world"]));
         } else {
@@ -152,7 +154,7 @@ impl World {
             Effect::Persist(record) => {
                 let kept = self.records.entry(n).or_default();
                 if record.closes() {
-                    kept.retain(|other| other.job != record.job);
+                    kept.retain(|other| other.shelf() != record.shelf());
                 }
                 kept.push(record);
             }
@@ -172,6 +174,12 @@ impl World {
             Effect::Send { .. } => {}
             Effect::Dial { peer, addresses } => self.dial(me, peer, addresses),
             Effect::Hangup { life } => self.cut(me, life, CloseReason::Closed),
+            // There are no outside sources in this world.
+            Effect::Discover => {}
+            Effect::Reborn { .. } => {
+                self.crash(n);
+                self.start(n);
+            }
             Effect::Start { job, key, descriptor, root, .. } => {
                 *self.runs.entry(n).or_default() += usize::from(!root);
                 let place = if root { Place::Root } else { Place::Slot };

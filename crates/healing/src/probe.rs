@@ -1,0 +1,100 @@
+//! Asking observers that say nothing (healing.md section 3.4).
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use formic_core::{Life, Time, earliest};
+
+use crate::{Healing, Message, rings::Place, watch::Probing};
+
+/// Probes of one observer, and the time between them: three in 150 ms.
+const PROBES: u8 = 3;
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+/// An observer that answered none after this is mute: as long as the timeout of beats.
+const MUTE_AFTER: Duration = Duration::from_millis(350);
+/// Probes under way at most, so that a cut costs no storm.
+const PROBES_MAX: usize = 64;
+
+impl Probing {
+    /// After one more question; `None`: all were asked in vain.
+    fn asked(mut self, now: Time) -> Option<Self> {
+        if self.sent == PROBES {
+            return None;
+        }
+        self.sent += 1;
+        self.next = if self.sent == PROBES { self.since + MUTE_AFTER } else { now + PROBE_EVERY };
+        Some(self)
+    }
+}
+
+impl Healing {
+    /// Asks a member whether it is there, unless it was heard of just now.
+    pub(crate) fn probe(&mut self, place: Place) {
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let open = watch.subjects.iter().filter(|subject| subject.probing.is_some()).count();
+        let interval = watch.rings.interval;
+        let subject = watch.subject_mut(place);
+        let lately = now.since(subject.heard) < interval && !subject.is_suspect();
+        let itself = subject.life() == self.me.life;
+        if subject.probing.is_some() || subject.is_out() || lately || itself || open >= PROBES_MAX {
+            return;
+        }
+        subject.probing = Some(Probing { since: now, sent: 0, next: now });
+        self.timers.probe = Some(now);
+    }
+
+    pub(crate) fn probe_due(&mut self) {
+        let now = self.now;
+        self.timers.probe = None;
+        let Some(watch) = &mut self.watch else { return };
+        let (mut asked, mut muted) = (Vec::new(), false);
+        for subject in &mut watch.subjects {
+            let Some(probing) = subject.probing.filter(|probing| probing.next <= now) else {
+                continue;
+            };
+            subject.probing = probing.asked(now);
+            if subject.probing.is_some() {
+                asked.push((subject.life(), probing.since.as_us()));
+            } else {
+                subject.mute = true;
+                muted = true;
+            }
+        }
+        let probing = watch.subjects.iter().filter_map(|subject| subject.probing);
+        self.timers.probe = probing.map(|probing| Some(probing.next)).fold(None, earliest);
+        for (to, number) in asked {
+            self.send(to, Message::Probe { number });
+        }
+        if muted {
+            self.doubt();
+            self.reassign();
+        }
+    }
+
+    pub(crate) fn on_probe(&mut self, from: Life, number: u64) {
+        self.heard(from);
+        self.send(from, Message::ProbeAck { number });
+    }
+
+    /// A peer that misses everybody it watches asks everybody: is it cut off itself?
+    pub(crate) fn probe_if_alone(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let misses = |place: &Place| {
+            let subject = watch.subject(*place);
+            subject.is_suspect() || subject.is_condemned()
+        };
+        if !watch.duties.iter().all(misses) {
+            return;
+        }
+        let count = watch.subjects.len();
+        let mut places: BTreeSet<Place> = BTreeSet::new();
+        if count <= PROBES_MAX {
+            places.extend((0..count).filter_map(|n| Place::try_from(n).ok()));
+        } else {
+            let drawn = (0..PROBES_MAX).map(|_| self.random.below(count as u64));
+            places.extend(drawn.filter_map(|n| Place::try_from(n).ok()));
+        }
+        places.into_iter().for_each(|place| self.probe(place));
+    }
+}
