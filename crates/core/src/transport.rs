@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 use async_trait::async_trait;
 
-use crate::{Life, PeerId};
+use crate::{Incarnation, Life, PeerId};
 
 mod lanes;
 
@@ -276,6 +276,23 @@ pub enum ConnectError {
     ShutDown,
 }
 
+/// Why a transport did not begin a new life. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// Lives only go forward. The caller's fault.
+    #[error("incarnation {} is not above {}, the one in use", refused.0, current.0)]
+    NotNewer {
+        /// What was asked for.
+        refused: Incarnation,
+        /// The life in use.
+        current: Incarnation,
+    },
+    /// The transport was shut down, or its peer was killed. The caller's fault.
+    #[error("the transport is shut down")]
+    ShutDown,
+}
+
 /// The transport was shut down and its events are drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the transport is shut down")]
@@ -369,6 +386,16 @@ pub trait Transport<M: Send + 'static>: Send + Sync + 'static {
 
     /// Flushes and closes one link. Idempotent; a stale id is ignored.
     async fn close(&self, link: LinkId, reason: CloseReason);
+
+    /// Begins the peer's next life in place: the process goes on, what it promised as the old life is over.
+    ///
+    /// All links end at once, unflushed: here with [`CloseReason::Closed`], at the others with
+    /// [`CloseReason::PeerRestarted`]. What arrived for the old life and was not taken yet is forgotten, a
+    /// handshake that began in the old life does not become a link, and [`Transport::local`] is the new life.
+    ///
+    /// # Errors
+    /// Any [`RenewError`].
+    async fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError>;
 
     /// Refuses sends, flushes within `grace`, closes everything.
     async fn shutdown(&self, grace: Duration);

@@ -8,6 +8,7 @@ mod bodies;
 mod body;
 mod jobs;
 mod joins;
+mod rebirth;
 mod translate;
 mod wire;
 
@@ -18,16 +19,17 @@ use std::{
 };
 
 use formic_core::{
-    Blame as _, Descriptor, Digest, Fault, JobId, Key, Life, PeerId, Protocol as _,
+    Blame as _, Descriptor, Digest, Fault, Incarnation, JobId, Key, Life, PeerId, Protocol as _,
     transport::{CloseReason, Event as LinkEvent, Misbehaviour},
 };
 use formic_node::{Effect, Event, Input, Node, Record, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    Error, EventLog, LogEvent, Store, StoreError,
+    Error, EventLog, LogEvent, StoreError,
     clock::Clock,
     context::{Ask, Command},
+    journal::Journal,
 };
 
 pub(crate) use bodies::Bodies;
@@ -44,11 +46,26 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What the user of a peer asks.
 pub(crate) enum Order {
-    Submit { root: Arc<Descriptor>, plan: Digest, reply: Submission },
-    Attach { job: JobId, reply: oneshot::Sender<Result<Ending, Error>> },
-    Cancel { job: JobId, reason: String },
-    Status { reply: oneshot::Sender<Status> },
+    Submit {
+        root: Arc<Descriptor>,
+        plan: Digest,
+        reply: Submission,
+    },
+    Attach {
+        job: JobId,
+        reply: oneshot::Sender<Result<Ending, Error>>,
+    },
+    Cancel {
+        job: JobId,
+        reason: String,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
     Leave,
+    /// Stands in for the node's own decision that its life is over.
+    #[cfg(test)]
+    Reborn,
 }
 
 /// Whether a mesh took the peer in.
@@ -76,12 +93,16 @@ pub enum Stopped {
 /// A running peer.
 pub(crate) struct Driver {
     pub(crate) me: Life,
+    /// Told when a new life begins.
+    pub(crate) lives: watch::Sender<Life>,
+    /// What the node of the next life is made from.
+    pub(crate) config: formic_node::Config,
     pub(crate) node: Node,
     pub(crate) clock: Clock,
     pub(crate) wire: Wire,
     pub(crate) bodies: Bodies,
     pub(crate) orders: mpsc::Receiver<Order>,
-    pub(crate) store: Option<Store>,
+    pub(crate) journal: Journal,
     pub(crate) log: EventLog,
     pub(crate) jobs: Jobs,
     pub(crate) membership: watch::Sender<Membership>,
@@ -89,6 +110,8 @@ pub(crate) struct Driver {
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) sent: Sent,
     pub(crate) refusals: BTreeMap<PeerId, u32>,
+    /// The next life is to begin.
+    pub(crate) rebirth: Option<Incarnation>,
     pub(crate) stopped: Option<Stopped>,
 }
 
@@ -128,6 +151,9 @@ impl Driver {
     /// Records of one turn are committed together, ahead of every other effect of the turn: earlier than they must be.
     async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
+            if let Some(incarnation) = self.rebirth.take() {
+                self.reborn(incarnation).await?;
+            }
             while let Some(input) = self.inputs.pop_front() {
                 self.feed(input);
             }
@@ -176,7 +202,6 @@ impl Driver {
     }
 
     async fn persist(&mut self) -> Result<(), StoreError> {
-        let Some(store) = &self.store else { return Ok(()) };
         let records: Vec<Record> = (self.effects.iter())
             .filter_map(|effect| match effect {
                 Effect::Persist(record) => Some(record.clone()),
@@ -186,10 +211,7 @@ impl Driver {
         if records.is_empty() {
             return Ok(());
         }
-        let store = store.clone();
-        let committed = tokio::task::spawn_blocking(move || store.append(&records)).await;
-        // A panic of the database leaves the records in doubt, like a lost disk.
-        committed.unwrap_or_else(|_| Err(StoreError::Interrupted))
+        self.journal.append(records).await
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -347,6 +369,8 @@ impl Driver {
             }
             Some(Order::Status { reply }) => drop(reply.send(self.status())),
             Some(Order::Leave) => self.inputs.push_back(Input::Leave),
+            #[cfg(test)]
+            Some(Order::Reborn) => self.rebirth = Some(self.me.incarnation.next()),
         }
     }
 

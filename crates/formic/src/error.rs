@@ -43,6 +43,12 @@ pub enum Error {
         /// Why, for people.
         reason: String,
     },
+    /// The mesh declared this peer dead, and it went on as its next life, before a submission was acknowledged: the
+    /// job may or may not run. The environment's fault.
+    #[error(
+        "the peer began a new life before it could answer: the job may or may not have been accepted"
+    )]
+    Reborn,
     /// The mesh does not let the peer in. The environment's fault; the peer goes on trying.
     #[error("the mesh refuses this peer: {reason}")]
     JoinRefused {
@@ -74,6 +80,7 @@ impl Blame for Error {
             | Self::NoPeer => Fault::Caller,
             Self::Entropy(_)
             | Self::JobRefused { .. }
+            | Self::Reborn
             | Self::JoinRefused { .. }
             | Self::Stopped => Fault::Environment,
             Self::Store(error) => error.fault(),

@@ -27,6 +27,11 @@ impl Identity {
         Self { secret: SecretKey::from_seed(*seed), incarnation }
     }
 
+    /// The same peer in another of its lives.
+    pub(crate) fn in_life(&self, incarnation: Incarnation) -> Self {
+        Self { secret: self.secret.clone(), incarnation }
+    }
+
     /// The secret key.
     pub const fn secret(&self) -> &SecretKey {
         &self.secret

@@ -63,6 +63,7 @@ mod driver;
 mod error;
 mod event_log;
 mod identity;
+mod journal;
 mod log;
 pub mod manual;
 mod mesh;

@@ -38,6 +38,8 @@ pub enum LogEvent {
     PeerUp { who: String, name: String },
     /// Another peer is believed dead.
     PeerDown { who: String, reason: String },
+    /// The mesh had declared the life `was` dead while it was out of touch; the peer goes on as its next life.
+    PeerReborn { was: String },
     /// The peer ended in good order.
     PeerStopped {},
     /// Chaos: the command killed a peer without notice.

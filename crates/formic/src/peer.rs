@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     driver::{Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
     identity::random_seed,
+    journal::Journal,
 };
 
 /// Orders that wait for the driver; a full queue makes callers wait.
@@ -32,7 +33,7 @@ pub struct Peer {
 }
 
 struct Inner {
-    life: Life,
+    life: watch::Receiver<Life>,
     name: String,
     addresses: Vec<Address>,
     orders: mpsc::Sender<Order>,
@@ -137,29 +138,28 @@ impl Builder {
     /// [`Error::WrongLife`], [`Error::WrongStore`], [`Error::Config`], [`Error::Store`], [`Error::Entropy`].
     pub async fn start(self) -> Result<Peer, Error> {
         let me = self.check()?;
-        let records = match self.store.clone() {
-            Some(store) => {
-                let read = tokio::task::spawn_blocking(move || store.records()).await;
-                read.map_err(|_| Error::Stopped)??
-            }
-            None => Vec::new(),
-        };
+        let journal = Journal::new(self.store.clone(), me.incarnation);
+        let records = journal.records().await?;
         let name = self.name.clone().unwrap_or_else(|| me.peer.short());
-        let node = Node::new(self.config(&name)?)
+        let config = self.config(&name)?;
+        let node = Node::new(config.clone())
             .map_err(|error| Error::Config { reason: error.to_string() })?;
         let addresses = self.transport.addresses();
         self.announce(&name);
         let (orders, received) = mpsc::channel(ORDERS);
         let (membership, joined) = watch::channel(Membership::Asking);
         let (ended, stopped) = watch::channel(None);
+        let (lives, life) = watch::channel(me);
         let driver = Driver {
             me,
+            lives,
+            config,
             node,
             clock: Clock::start(),
             wire: Wire::new(self.transport),
             bodies: Bodies::new((me, name.clone()), self.agents, self.adapters, self.grace),
             orders: received,
-            store: self.store,
+            journal,
             log: self.log,
             jobs: Jobs::default(),
             membership,
@@ -167,6 +167,7 @@ impl Builder {
             effects: VecDeque::new(),
             sent: Sent::default(),
             refusals: BTreeMap::new(),
+            rebirth: None,
             stopped: None,
         };
         let mut task = JoinSet::new();
@@ -174,8 +175,7 @@ impl Builder {
             ended.send_replace(Some(driver.run(records).await));
         });
         let driver = Mutex::new(task);
-        let inner =
-            Inner { life: me, name, addresses, orders, membership: joined, stopped, driver };
+        let inner = Inner { life, name, addresses, orders, membership: joined, stopped, driver };
         Ok(Peer { inner: Arc::new(inner) })
     }
 
@@ -261,9 +261,9 @@ impl Peer {
         }
     }
 
-    /// Who it is.
+    /// Who it is. A peer that its mesh declared dead while it was out of touch goes on as its next life.
     pub fn life(&self) -> Life {
-        self.inner.life
+        *self.inner.life.borrow()
     }
 
     /// Its name.
@@ -350,6 +350,15 @@ impl Peer {
         ended.ok().and_then(|stopped| stopped.clone()).unwrap_or(Stopped::Killed)
     }
 
+    /// Goes on as the next life, as if the node had found itself evicted.
+    #[cfg(test)]
+    pub(crate) async fn be_reborn(&self) {
+        let mut life = self.inner.life.clone();
+        let old = *life.borrow_and_update();
+        assert!(self.inner.orders.send(Order::Reborn).await.is_ok(), "{old} has stopped");
+        life.wait_for(|life| *life != old).await.expect("the driver runs");
+    }
+
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.inner.orders.send(order(reply)).await.map_err(|_| Error::Stopped)?;
@@ -359,7 +368,7 @@ impl Peer {
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({} {})", self.inner.name, self.inner.life)
+        write!(f, "Peer({} {})", self.inner.name, self.life())
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use formic_core::{Blame, Fault, Incarnation, JobId, wire};
@@ -37,7 +37,8 @@ pub struct Store {
 struct Inner {
     database: Database,
     file: PathBuf,
-    identity: Identity,
+    /// In the life that is going on.
+    identity: Mutex<Identity>,
 }
 
 /// Why a state directory could not be used. Nothing in it was overwritten.
@@ -138,17 +139,32 @@ impl Store {
             opened.unwrap_or_else(|_| Err(StoreError::Corrupt { file: file.clone(), what }))?;
         // Without this a power cut could lose the directory entry of a file whose contents are safe.
         File::open(&dir).and_then(|dir| dir.sync_all()).map_err(at_path(&dir))?;
+        let identity = Mutex::new(identity);
         Ok(Self { inner: Arc::new(Inner { database, file, identity }) })
     }
 
-    /// The peer of this directory, in the life that began when the store was opened.
+    /// The peer of this directory, in the life that began last: when the store was opened, or in place.
     pub fn identity(&self) -> Identity {
-        self.inner.identity.clone()
+        self.inner.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The incarnation that began when the store was opened.
+    /// The incarnation of the life that began last.
     pub fn incarnation(&self) -> Incarnation {
-        self.inner.identity.incarnation()
+        self.identity().incarnation()
+    }
+
+    /// Begins the peer's next life while its process goes on: the incarnation is raised by one, durably.
+    ///
+    /// Blocks until the disk has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; the old life goes on.
+    pub fn begin_next_life(&self) -> Result<Incarnation, StoreError> {
+        let mut identity = self.inner.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = identity.incarnation().next();
+        raise_life(&self.inner.database, next).map_err(database_at(&self.inner.file))?;
+        *identity = identity.in_life(next);
+        Ok(next)
     }
 
     /// All records, in the order in which they were appended.
@@ -302,6 +318,14 @@ fn write_life(
         meta.insert("incarnation", incarnation.0.to_be_bytes().as_slice())?;
         transaction.open_table(RECORDS)?;
     }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn raise_life(database: &Database, incarnation: Incarnation) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    let number = incarnation.0.to_be_bytes();
+    transaction.open_table(META)?.insert("incarnation", number.as_slice())?;
     transaction.commit()?;
     Ok(())
 }

@@ -5,4 +5,5 @@ mod jobs;
 mod logs;
 mod order;
 mod plans;
+mod rebirth;
 mod stores;

@@ -3,6 +3,8 @@ use core::time::Duration;
 use formic_core::Life;
 use formic_identity::SecretKey;
 
+use crate::Record;
+
 /// All of one peer's settings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -38,6 +40,17 @@ pub enum RemoteLeave {
 }
 
 impl Config {
+    /// Goes on where an earlier life stopped: a peer that was a member of a mesh founds no other.
+    pub fn resume(&mut self, records: &[Record]) {
+        let mesh = records.iter().rev().find_map(|record| match record {
+            Record::Mesh(mesh) => Some(*mesh),
+            _ => None,
+        });
+        if mesh.is_some() {
+            (self.mesh.found, self.mesh.rejoin) = (None, mesh);
+        }
+    }
+
     /// Defaults for this life.
     pub fn new(life: Life, secret: SecretKey) -> Self {
         Self {

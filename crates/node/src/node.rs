@@ -92,6 +92,8 @@ impl Node {
         work.slots = config.mesh.slots;
         work.capabilities.clone_from(&config.mesh.capabilities);
         let member = Member { life: me, fate: config.mesh.fate };
+        let mut mesh = config.mesh;
+        mesh.seed = mix(config.seed ^ 1);
         Ok(Self {
             me,
             secret: config.secret,
@@ -99,7 +101,7 @@ impl Node {
             leave_grace: config.leave_grace,
             remote_leave: config.remote_leave,
             healing: Healing::new(config.healing, member, Random::new(mix(config.seed)))?,
-            mesh: Mesh::new(config.mesh, me)?,
+            mesh: Mesh::new(mesh, me)?,
             work: Work::new(work, me, Random::new(config.seed))?,
             jobs: Jobs::default(),
             withheld: Withheld::default(),
@@ -263,6 +265,8 @@ impl Node {
             match record {
                 Record::Job { job, record } => jobs.entry(job).or_default().push(record),
                 Record::View(record) => views.push(record),
+                // Taken by `Config::resume`, before there is a node.
+                Record::Mesh(_) => {}
                 Record::Addresses(addresses) => {
                     let known = formic_mesh::Input::Addresses { addresses };
                     self.steps.push_back(Step::Mesh(known));

@@ -13,6 +13,8 @@ pub enum Record {
     },
     /// A committed view, or a vote about the next one.
     View(formic_healing::Record),
+    /// The mesh that this peer is a member of.
+    Mesh(Digest),
     /// Where the members of the view can be reached.
     Addresses(Vec<(PeerId, Vec<Address>)>),
 }
@@ -23,6 +25,7 @@ impl Record {
         match self {
             Self::Job { job, .. } => *job.as_bytes(),
             Self::View(_) => Digest::of(&[b"formic/shelf/view"]).half(),
+            Self::Mesh(_) => Digest::of(&[b"formic/shelf/mesh"]).half(),
             Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
         }
     }
@@ -32,7 +35,7 @@ impl Record {
         match self {
             Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
             Self::View(record) => matches!(record, formic_healing::Record::View(_)),
-            Self::Addresses(_) => true,
+            Self::Mesh(_) | Self::Addresses(_) => true,
         }
     }
 }

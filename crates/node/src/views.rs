@@ -37,7 +37,10 @@ impl Node {
                 self.steps.push_back(Step::Healing(HealingInput::Left { life }));
                 return;
             }
-            Membership::Joined { mesh, members } => Event::Joined { mesh, members },
+            Membership::Joined { mesh, members } => {
+                self.out.push(Effect::Persist(Record::Mesh(mesh)));
+                Event::Joined { mesh, members }
+            }
             Membership::Refused { by, reason } => {
                 Event::JoinRefused { reason: format!("{by} refused: {reason}") }
             }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use formic_core::{
-    Life, PeerId,
+    Incarnation, Life, PeerId,
     transport::{CloseReason, Direction, Event, LinkId},
 };
 
@@ -63,7 +63,9 @@ pub(crate) struct Counts {
 /// One peer: its inbox and its links.
 #[derive(Debug)]
 pub(crate) struct End<M> {
-    pub(crate) life: Life,
+    pub(crate) peer: PeerId,
+    /// Changed under the hub's lock.
+    incarnation: AtomicU64,
     pub(crate) name: String,
     pub(crate) counts: Counts,
     inbox: Mutex<Inbox<M>>,
@@ -96,14 +98,14 @@ impl<M> Links<M> {
     fn fill(&mut self, link: &Arc<Link<M>>, side: usize) {
         let id = link.ids[side];
         self.slots[id.index as usize].link = Some((Arc::clone(link), side));
-        self.by_peer.insert(link.ends[1 - side].life.peer, id);
+        self.by_peer.insert(link.ends[1 - side].peer, id);
     }
 
     /// Frees the slot of a link whose `Down` was taken.
     pub(crate) fn release(&mut self, id: LinkId) {
         let slot = &mut self.slots[id.index as usize];
         let Some((link, side)) = slot.link.take() else { return };
-        let peer = link.ends[1 - side].life.peer;
+        let peer = link.ends[1 - side].peer;
         if self.by_peer.get(&peer) == Some(&id) {
             self.by_peer.remove(&peer);
         }
@@ -128,7 +130,8 @@ impl<M> Links<M> {
 impl<M> End<M> {
     pub(crate) fn new(life: Life, name: String) -> Self {
         Self {
-            life,
+            peer: life.peer,
+            incarnation: AtomicU64::new(life.incarnation.0),
             name,
             counts: Counts::default(),
             inbox: Mutex::new(Inbox::new()),
@@ -138,6 +141,15 @@ impl<M> End<M> {
                 by_peer: HashMap::new(),
             }),
         }
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        Life::new(self.peer, Incarnation(self.incarnation.load(Ordering::Acquire)))
+    }
+
+    /// Only under the hub's lock.
+    pub(crate) fn begin_life(&self, incarnation: Incarnation) {
+        self.incarnation.store(incarnation.0, Ordering::Release);
     }
 
     pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox<M>> {
@@ -167,7 +179,7 @@ pub(crate) fn open<M>(dialer: &Arc<End<M>>, acceptor: &Arc<End<M>>) -> LinkId {
     let mut inboxes = [dialer.inbox(), acceptor.inbox()];
     for (side, direction) in [(0, Direction::Dialed), (1, Direction::Accepted)] {
         links[side].fill(&link, side);
-        let peer = link.ends[1 - side].life;
+        let peer = link.ends[1 - side].life();
         inboxes[side].push_change(Event::Up { link: ids[side], peer, direction });
         link.ends[side].counts.links_up.fetch_add(1, Ordering::Relaxed);
     }

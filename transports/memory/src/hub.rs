@@ -6,7 +6,7 @@ use std::{
 
 use formic_core::{
     Blame, Fault, Incarnation, Life, PeerId,
-    transport::{Address, CloseReason, ConnectError, LinkId},
+    transport::{Address, CloseReason, ConnectError, LinkId, RenewError},
 };
 
 use crate::{
@@ -123,7 +123,7 @@ impl<M> Hub<M> {
                 return Err(JoinError::StaleLife { life, known });
             }
         }
-        if directory.by_name.get(name).is_some_and(|other| other.life.peer != life.peer) {
+        if directory.by_name.get(name).is_some_and(|other| other.peer != life.peer) {
             return Err(JoinError::NameTaken { name: name.to_owned() });
         }
         directory.stop(life.peer, CloseReason::PeerRestarted);
@@ -142,10 +142,35 @@ impl<M> Hub<M> {
         directory.living(life) && directory.stop(life.peer, CloseReason::Gone)
     }
 
+    /// Begins the next life of a peer in place: all its links end, unflushed.
+    pub(crate) fn renew(&self, end: &End<M>, incarnation: Incarnation) -> Result<(), RenewError> {
+        let mut directory = hold(&self.directory);
+        let current = end.life().incarnation;
+        if !directory.living(end.life()) {
+            return Err(RenewError::ShutDown);
+        }
+        if incarnation <= current {
+            return Err(RenewError::NotNewer { refused: incarnation, current });
+        }
+        let links = end.links().all();
+        for (link, side) in links {
+            let mut reasons = [CloseReason::Closed; 2];
+            reasons[1 - side] = CloseReason::PeerRestarted;
+            end::end(&link, reasons);
+        }
+        end.begin_life(incarnation);
+        if let Some(known) = directory.by_peer.get_mut(&end.peer) {
+            known.incarnation = incarnation;
+        }
+        // No link is up and none can come up here: all messages that wait are of the old life.
+        end.inbox().forget_messages();
+        Ok(())
+    }
+
     /// Ends a life in good order: what was sent is delivered, then `Down(ShuttingDown)`.
     pub(crate) fn leave(&self, end: &Arc<End<M>>) {
         let mut directory = hold(&self.directory);
-        if !directory.forget(end.life) {
+        if !directory.forget(end.life()) {
             return;
         }
         let links = end.links().all();
@@ -169,7 +194,7 @@ impl<M> Hub<M> {
     }
 
     pub(crate) fn identify(&self, name: &str) -> Option<PeerId> {
-        hold(&self.directory).by_name.get(name).map(|end| end.life.peer)
+        hold(&self.directory).by_name.get(name).map(|end| end.peer)
     }
 
     pub(crate) fn connect(
@@ -180,20 +205,20 @@ impl<M> Hub<M> {
     ) -> Result<LinkId, ConnectError> {
         let first = names.first().ok_or(ConnectError::NoAddress)?;
         let directory = hold(&self.directory);
-        if !directory.living(dialer.life) {
+        if !directory.living(dialer.life()) {
             return Err(ConnectError::ShutDown);
         }
-        if peer == dialer.life.peer {
+        if peer == dialer.peer {
             return Err(ConnectError::SelfDial);
         }
         if let Some(id) = dialer.links().up(peer) {
             return Ok(id);
         }
         let found: Vec<_> = names.iter().filter_map(|name| directory.by_name.get(*name)).collect();
-        match (found.iter().find(|end| end.life.peer == peer), found.first()) {
+        match (found.iter().find(|end| end.peer == peer), found.first()) {
             (Some(acceptor), _) => Ok(end::open(dialer, acceptor)),
             (None, Some(other)) => {
-                Err(ConnectError::WrongPeer { expected: peer, found: other.life.peer })
+                Err(ConnectError::WrongPeer { expected: peer, found: other.peer })
             }
             (None, None) => Err(ConnectError::Unreachable(Address::new("memory", first))),
         }
@@ -208,7 +233,7 @@ impl<M> Directory<M> {
     fn living(&self, life: Life) -> bool {
         self.by_peer
             .get(&life.peer)
-            .is_some_and(|known| known.end.as_ref().is_some_and(|end| end.life == life))
+            .is_some_and(|known| known.end.as_ref().is_some_and(|end| end.life() == life))
     }
 
     /// Takes a living end out of the directory; its incarnation stays known.
@@ -223,7 +248,7 @@ impl<M> Directory<M> {
     /// Ends the living life of `peer` at once. Its peers learn `reason`.
     fn stop(&mut self, peer: PeerId, reason: CloseReason) -> bool {
         let living = self.by_peer.get(&peer).and_then(|known| known.end.clone());
-        let Some(end) = living.filter(|end| self.forget(end.life)) else { return false };
+        let Some(end) = living.filter(|end| self.forget(end.life())) else { return false };
         let Swapped { ready, refused } = end.inbox().kill();
         drop(refused);
         let own = match reason {

@@ -118,6 +118,13 @@ impl<M> Inbox<M> {
         Some(Swapped { refused: mem::take(&mut self.refused), ready: self.take_ready() })
     }
 
+    /// Keeps link changes only. Nobody waits for room any more: all links are down.
+    pub(crate) fn forget_messages(&mut self) {
+        self.lanes.keep_changes();
+        self.waiting = [0; 4];
+        self.refused = Vec::new();
+    }
+
     /// Ends the life of this inbox and forgets what waits in it.
     pub(crate) fn kill(&mut self) -> Swapped<M> {
         self.life = Life::Gone;

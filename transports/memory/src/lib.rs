@@ -42,6 +42,8 @@
 //!   (`tests::pressure`). An idle peer holds no buffer above 32 events.
 //! - `kill`, and dropping a [`Memory`] without shutdown, is `Down(Gone)` at all its peers at once,
 //!   and nothing it sends afterwards arrives (`tests::lives`).
+//! - `renew` begins the next life in place: `Down(PeerRestarted)` at all its peers, and nothing that was sent
+//!   to the old life is handed out (`tests::lives`).
 //!
 //! **Limits.** A link change is a barrier: a message sent after an `Up` or `Down` is taken after
 //! everything that was queued before it, so `Down` waits behind at most one inbox. A peer that floods

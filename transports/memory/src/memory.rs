@@ -11,10 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use formic_core::{
-    Life, PeerId,
+    Incarnation, Life, PeerId,
     transport::{
         Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event, Lanes,
-        LinkError, LinkId, Transport, TrySendError,
+        LinkError, LinkId, RenewError, Transport, TrySendError,
     },
 };
 
@@ -132,13 +132,13 @@ impl<M> Memory<M> {
 
 impl<M> fmt::Debug for Memory<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} at memory:{})", self.end.life, self.end.name)
+        write!(f, "Memory({} at memory:{})", self.end.life(), self.end.name)
     }
 }
 
 impl<M> Drop for Memory<M> {
     fn drop(&mut self) {
-        self.hub.kill(self.end.life);
+        self.hub.kill(self.end.life());
         // After a shutdown, links whose `Down` was never taken are still there.
         drop(self.end.inbox().kill());
         self.end.links_mut().clear();
@@ -148,7 +148,7 @@ impl<M> Drop for Memory<M> {
 #[async_trait]
 impl<M: Send + 'static> Transport<M> for Memory<M> {
     fn local(&self) -> Life {
-        self.end.life
+        self.end.life()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -266,6 +266,14 @@ impl<M: Send + 'static> Transport<M> for Memory<M> {
 
     async fn close(&self, link: LinkId, reason: CloseReason) {
         self.hub.close(&self.end, link, reason);
+    }
+
+    async fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError> {
+        // Held meanwhile: what was swapped out belongs to the old life as well.
+        let mut taken = hold(&self.taken);
+        self.hub.renew(&self.end, incarnation)?;
+        taken.keep_changes();
+        Ok(())
     }
 
     async fn shutdown(&self, _grace: Duration) {

@@ -27,7 +27,8 @@ pub struct Config {
     /// After this long without a packet a link is lost. Shorter notices a dead host earlier, longer
     /// survives longer outages. Default 10 s; 1 s to 10 min.
     pub idle_timeout: Duration,
-    /// How long one address may take to answer. Default 3 s; 0.1 to 60 s.
+    /// How long one address may take to answer. Shorter finds a peer sooner once an outage heals, because a dial into
+    /// it is given up sooner; longer survives slower paths. Default 1 s; 0.1 to 60 s.
     pub dial_timeout: Duration,
     /// How long the other side may take to say Hello. Default 3 s; 0.1 to 30 s.
     pub hello_timeout: Duration,
@@ -107,7 +108,7 @@ impl Config {
             secret,
             runtime: None,
             idle_timeout: Duration::from_secs(10),
-            dial_timeout: Duration::from_secs(3),
+            dial_timeout: Duration::from_secs(1),
             hello_timeout: Duration::from_secs(3),
             close_flush: Duration::from_millis(500),
             stream_window: MIB,

@@ -23,16 +23,20 @@ use crate::{
 /// How much later each further address is tried.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// How often a dial is repeated that was refused in favour of a connection which then failed.
+/// How often a dial is repeated that was refused in favour of a connection which then failed, or because one side
+/// began its next life meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// Dials a peer and tells everybody who waits for it.
 pub(crate) async fn dial(endpoint: Arc<Endpoint>, peer: PeerId, addresses: Vec<Address>) {
     let mut result = Err(ConnectError::Timeout);
     for _ in 0..ATTEMPTS {
+        let me = endpoint.me();
         result = attempt(&endpoint, peer, &addresses).await;
-        if result != Err(ConnectError::Refused(CloseReason::Duplicate)) {
-            break;
+        match result {
+            Err(ConnectError::Refused(CloseReason::Duplicate | CloseReason::PeerRestarted)) => {}
+            Err(ConnectError::Refused(CloseReason::StaleLife)) if endpoint.me() != me => {}
+            _ => break,
         }
     }
     if let Err(error) = result {
@@ -129,7 +133,7 @@ async fn handshake(
     match expected {
         Some(expected) if found != expected => {
             disconnect(&connection, CloseReason::Closed);
-            if found == endpoint.me.peer {
+            if found == endpoint.me().peer {
                 return Err(ConnectError::SelfDial);
             }
             Err(ConnectError::WrongPeer { expected, found })

@@ -15,8 +15,10 @@ use std::{
 
 use bytes::Bytes;
 use formic_core::{
-    Life, PeerId,
-    transport::{Class, CloseReason, ConnectError, Direction, Lanes, LinkId, Misbehaviour},
+    Incarnation, Life, PeerId,
+    transport::{
+        Class, CloseReason, ConnectError, Direction, Lanes, LinkId, Misbehaviour, RenewError,
+    },
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -27,7 +29,7 @@ use crate::{
     QuicRuntime,
     config::Config,
     dial::Contact,
-    link::{Link, disconnect},
+    link::{Link, disconnect, disconnect_reborn},
     reader::OVERHEAD,
 };
 
@@ -39,7 +41,9 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) config: Config,
-    pub(crate) me: Life,
+    peer: PeerId,
+    /// Changed under the directory's lock.
+    incarnation: AtomicU64,
     /// Random per process: tells two processes with one life apart.
     pub(crate) fate: [u8; 16],
     pub(crate) quinn: quinn::Endpoint,
@@ -126,7 +130,8 @@ impl Endpoint {
         runtime: QuicRuntime,
     ) -> Self {
         Self {
-            me: config.life,
+            peer: config.life.peer,
+            incarnation: AtomicU64::new(config.life.incarnation.0),
             config,
             fate,
             quinn,
@@ -138,6 +143,34 @@ impl Endpoint {
             changed: watch::Sender::new(()),
             tasks: Mutex::default(),
         }
+    }
+
+    /// Who this end is. Stable while the directory is held.
+    pub(crate) fn me(&self) -> Life {
+        Life::new(self.peer, Incarnation(self.incarnation.load(Ordering::Acquire)))
+    }
+
+    /// Begins the next life: all links of the old one end at once.
+    pub(crate) fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError> {
+        let mut directory = self.directory();
+        let current = self.me().incarnation;
+        if directory.left {
+            return Err(RenewError::ShutDown);
+        }
+        if incarnation <= current {
+            return Err(RenewError::NotNewer { refused: incarnation, current });
+        }
+        self.incarnation.store(incarnation.0, Ordering::Release);
+        for link in self.links() {
+            // What arrived for the old life is not handed out, whoever holds it.
+            link.poisoned.store(true, Ordering::Relaxed);
+            self.down(&mut directory, &link, CloseReason::Closed);
+            disconnect_reborn(&link.connection);
+        }
+        drop(directory);
+        // Handshakes of the old life look again.
+        self.tell();
+        Ok(())
     }
 
     /// Runs a task until it ends or the endpoint is dropped.

@@ -23,6 +23,9 @@ const LINK_FRAME: u32 = 1 << 31;
 /// Largest frame of the link itself.
 const LINK_FRAME_MAX: usize = 4 << 10;
 
+/// The close code of a life that is over: its peer goes on as the next one.
+pub(crate) const REBORN: u32 = 16;
+
 /// One frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -225,6 +228,7 @@ pub(crate) fn reason_of(code: u64, detail: &[u8]) -> CloseReason {
             3 => Misbehaviour::Stream,
             _ => Misbehaviour::Flood,
         }),
+        16 => CloseReason::PeerRestarted,
         // A claim of death across processes proves nothing.
         _ => CloseReason::Lost,
     }

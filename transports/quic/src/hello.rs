@@ -16,7 +16,7 @@ use crate::{
     dial::{Hearing, Outcome, Verdict},
     endpoint::Endpoint,
     frame::{self, Deframer, Hello, HelloAck, Ready},
-    link::{Link, disconnect},
+    link::{Link, disconnect, disconnect_reborn},
     reader::{read_frame, read_preamble},
     supervise::{Streams, supervise},
     tls,
@@ -103,7 +103,7 @@ async fn welcome(
     connection: &Connection,
 ) -> Result<(Arc<Link>, Streams), CloseReason> {
     let peer = tls::peer(connection).ok_or(CloseReason::Misbehaved(Misbehaviour::Decode))?;
-    if peer == endpoint.me.peer {
+    if peer == endpoint.me().peer {
         // Oneself, or a clone of this identity: neither becomes a link.
         return Err(CloseReason::DuplicateIdentity);
     }
@@ -119,11 +119,9 @@ async fn welcome(
         return Err(CloseReason::VersionMismatch { theirs: hello.versions.1 });
     }
     let mut answered = judge(endpoint, connection, peer, &hello).await?;
-    let ack = HelloAck {
-        version: wire::VERSION,
-        incarnation: endpoint.me.incarnation.0,
-        fate: endpoint.fate,
-    };
+    let me = endpoint.me();
+    let ack =
+        HelloAck { version: wire::VERSION, incarnation: me.incarnation.0, fate: endpoint.fate };
     let control = open_with(connection, &ack).await?;
     // Twice: the dialer may first wait for another connection to be settled.
     let Ready = timeout(hello_timeout * 2, incoming.read::<Ready>())
@@ -132,12 +130,13 @@ async fn welcome(
     let life = Life::new(peer, Incarnation(hello.incarnation));
 
     let mut directory = endpoint.directory();
-    answered.settled = true;
-    directory.contact(peer).answered -= 1;
     if directory.left {
         return Err(CloseReason::ShuttingDown);
     }
+    still(endpoint, me, connection)?;
     directory.contact(peer).meet(life.incarnation, hello.fate)?;
+    answered.settled = true;
+    directory.contact(peer).answered -= 1;
     if let Some(old) = directory.contact(peer).up {
         // The peer dialed although this link is up here: it has lost its half.
         endpoint.cut(&mut directory, old, CloseReason::Lost);
@@ -183,7 +182,7 @@ fn verdict(
     if let Some(old) = old {
         endpoint.cut(&mut directory, old, CloseReason::PeerRestarted);
     }
-    Ok(directory.contact(peer).on_hello(endpoint.me.peer, peer, hearing))
+    Ok(directory.contact(peer).on_hello(endpoint.me().peer, peer, hearing))
 }
 
 /// Makes one connection to `peer` a link, or finds that another one is it.
@@ -196,9 +195,10 @@ pub(crate) async fn introduce(
         endpoint.turn_away(connection, reason);
         ConnectError::Refused(reason)
     };
+    let me = endpoint.me();
     let hello = Hello {
         versions: (wire::VERSION, wire::VERSION),
-        incarnation: endpoint.me.incarnation.0,
+        incarnation: me.incarnation.0,
         fate: endpoint.fate,
     };
     let control = open_with(connection, &hello).await.map_err(refused)?;
@@ -210,7 +210,7 @@ pub(crate) async fn introduce(
     let ready = frame::of_link(&Ready).map_err(|_| refused(CloseReason::Lost))?;
     let mut news = endpoint.news();
     loop {
-        match settle(endpoint, connection, peer, (&ack, &ready)).map_err(refused)? {
+        match settle(endpoint, connection, (me, peer), (&ack, &ready)).map_err(refused)? {
             Settled::Up(link) => {
                 let id = link.id;
                 let streams = Streams { control, recv: incoming.recv, deframer: incoming.deframer };
@@ -230,6 +230,15 @@ pub(crate) async fn introduce(
     }
 }
 
+/// A handshake that began in an older life of this end must not become a link. Asked with the directory held.
+fn still(endpoint: &Endpoint, me: Life, connection: &Connection) -> Result<(), CloseReason> {
+    if endpoint.me() == me {
+        return Ok(());
+    }
+    disconnect_reborn(connection);
+    Err(CloseReason::StaleLife)
+}
+
 enum Settled {
     Up(Arc<Link>),
     Superseded(LinkId),
@@ -240,7 +249,7 @@ enum Settled {
 fn settle(
     endpoint: &Endpoint,
     connection: &Connection,
-    peer: PeerId,
+    (me, peer): (Life, PeerId),
     (ack, ready): (&HelloAck, &BytesMut),
 ) -> Result<Settled, CloseReason> {
     let life = Life::new(peer, Incarnation(ack.incarnation));
@@ -248,11 +257,12 @@ fn settle(
     if directory.left {
         return Err(CloseReason::ShuttingDown);
     }
+    still(endpoint, me, connection)?;
     let old = directory.contact(peer).meet(life.incarnation, ack.fate)?;
     if let Some(old) = old {
         endpoint.cut(&mut directory, old, CloseReason::PeerRestarted);
     }
-    match directory.contact(peer).on_hello_ack(endpoint.me.peer, peer) {
+    match directory.contact(peer).on_hello_ack(endpoint.me().peer, peer) {
         Outcome::Superseded(id) => {
             directory.contact(peer).dialing = false;
             Ok(Settled::Superseded(id))

@@ -47,6 +47,8 @@
 //!   the tie-break (`tests::dialing::both_dial_at_once_200_seeds`).
 //! - A newer life replaces its dead link at once, `Down` before `Up`; an older one and a clone are
 //!   refused by name (`tests::lives`).
+//! - A life that begins in place (`renew`) ends all links of the old one, and no handshake of the old one
+//!   becomes a link (`tests::lives::handshakes_across_a_renewal_never_bring_the_old_life_up`).
 //! - `Full` hands the message back and blocks only its class (`tests::pressure`).
 //! - What breaks the rules ends the link as `Misbehaved`, is counted, and a false length allocates
 //!   nothing (`tests::strangers`).

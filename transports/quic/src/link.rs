@@ -125,6 +125,11 @@ pub(crate) fn disconnect(connection: &quinn::Connection, reason: CloseReason) {
     connection.close(VarInt::from_u32(code), &detail);
 }
 
+/// Closes a connection of a life that is over because its peer began the next one.
+pub(crate) fn disconnect_reborn(connection: &quinn::Connection) {
+    connection.close(VarInt::from_u32(frame::REBORN), &[0; 2]);
+}
+
 impl Outbox {
     /// Encodes a message straight into the queue of its class.
     pub(crate) fn push<T: Serialize>(

@@ -12,10 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use formic_core::{
-    Life, PeerId,
+    Incarnation, Life, PeerId,
     transport::{
         Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event, Lanes,
-        LinkError, LinkId, Misbehaviour, Transport, TrySendError,
+        LinkError, LinkId, Misbehaviour, RenewError, Transport, TrySendError,
     },
     wire,
 };
@@ -42,12 +42,17 @@ pub struct Quic<M> {
     message: PhantomData<fn() -> M>,
 }
 
+/// What the round trip is taken for until one was measured. A lost first packet is sent again after three of them: at
+/// 0.3 and 0.9 s, within the second that a dial may take.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+
 fn transport(config: &Config) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let window = u32::try_from(config.stream_window).unwrap_or(u32::MAX);
     transport
         .max_idle_timeout(quinn::IdleTimeout::try_from(config.idle_timeout).ok())
         .keep_alive_interval(None)
+        .initial_rtt(FIRST_RTT)
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(4))
         .stream_receive_window(VarInt::from_u32(window))
@@ -163,7 +168,7 @@ impl<M: DeserializeOwned> Quic<M> {
 
 impl<M> fmt::Debug for Quic<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Quic({} at {})", self.endpoint.me, self.endpoint.config.listen)
+        write!(f, "Quic({} at {})", self.endpoint.me(), self.endpoint.config.listen)
     }
 }
 
@@ -177,7 +182,7 @@ impl<M> Drop for Quic<M> {
 #[async_trait]
 impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> {
     fn local(&self) -> Life {
-        self.endpoint.me
+        self.endpoint.me()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -270,7 +275,7 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
             if directory.left {
                 return Err(ConnectError::ShutDown);
             }
-            if peer == self.endpoint.me.peer {
+            if peer == self.endpoint.me().peer {
                 return Err(ConnectError::SelfDial);
             }
             if let Some(link) = directory.contact(peer).up {
@@ -297,6 +302,10 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
         };
         let endpoint = Arc::clone(&self.endpoint);
         self.on_thread(connect::close(endpoint, vec![link], reason, flush)).await;
+    }
+
+    async fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError> {
+        self.endpoint.renew(incarnation)
     }
 
     async fn shutdown(&self, grace: Duration) {

@@ -15,6 +15,7 @@ mod cuts;
 mod delivery;
 mod dialing;
 mod lives;
+mod outage;
 mod pressure;
 mod strangers;
 

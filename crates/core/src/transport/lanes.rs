@@ -130,6 +130,14 @@ impl<E> Lanes<E> {
         }
     }
 
+    /// Forgets all that waits but link changes: for a consumer whose links all end now.
+    pub fn keep_changes(&mut self) {
+        for segment in &mut self.0 {
+            *segment = Segment::opened_by(segment.change.take());
+        }
+        self.0.retain(|segment| segment.change.is_some());
+    }
+
     /// Forgets all that waits.
     pub fn clear(&mut self) {
         self.0 = VecDeque::new();

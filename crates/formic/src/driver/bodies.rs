@@ -83,6 +83,14 @@ impl Bodies {
         Self { me, agents, adapters, grace, running, tasks, asks, sender, runs: 0 }
     }
 
+    /// The peer's next life begins: all bodies of the old one are stopped, as by [`Bodies::abort`].
+    pub(crate) fn renew(&mut self, me: Life) {
+        for body in core::mem::take(&mut self.running).into_values() {
+            body.cancelled.send_replace(true);
+        }
+        self.me.0 = me;
+    }
+
     /// What the next body does. Cancel-safe.
     pub(crate) async fn next(&mut self) -> News {
         poll_fn(|cx| self.poll(cx)).await

@@ -5,7 +5,7 @@ use std::{
 
 use formic_completion::Verdict;
 use formic_core::JobId;
-use formic_node::Record;
+use formic_node::{Input, Record};
 use tokio::sync::{oneshot, watch};
 
 use crate::Error;
@@ -30,7 +30,22 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Jobs that were over before this process started, and those that go on.
+    /// The node that was asked is no more: submissions it did not answer fail, but for those that are asked again.
+    pub(crate) fn on_reborn(&mut self, again: &VecDeque<Input>) {
+        let is_again = |number: u64| {
+            again.iter().any(|it| matches!(it, Input::Submit { request, .. } if *request == number))
+        };
+        for (request, submission) in core::mem::take(&mut self.requests) {
+            if is_again(request) {
+                self.requests.insert(request, submission);
+            } else {
+                // Whoever dropped the call needs no answer.
+                drop(submission.send(Err(Error::Reborn)));
+            }
+        }
+    }
+
+    /// Jobs that were over before this life began, and those that go on.
     pub(crate) fn restore(&mut self, records: &[Record]) -> Vec<JobId> {
         let mut open: Vec<JobId> = Vec::new();
         for record in records {
@@ -88,6 +103,10 @@ impl Jobs {
     pub(crate) fn on_verdict(&mut self, job: JobId, verdict: &Arc<Verdict>) {
         if let Some(waiting) = self.waiting.remove(&job) {
             waiting.send_replace(Some(Arc::clone(verdict)));
+        }
+        // A life that began in place has it from the one before.
+        if self.verdict(job).is_some() {
+            return;
         }
         if self.over.len() == KEPT {
             self.over.pop_front();

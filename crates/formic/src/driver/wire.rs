@@ -5,8 +5,10 @@ use std::{
 };
 
 use formic_core::{
-    Life, PeerId,
-    transport::{Address, Class, CloseReason, ConnectError, Event, LinkError, LinkId, Transport},
+    Incarnation, Life, PeerId,
+    transport::{
+        Address, Class, CloseReason, ConnectError, Event, LinkError, LinkId, RenewError, Transport,
+    },
 };
 use formic_node::Message;
 use tokio::task::JoinSet;
@@ -181,6 +183,17 @@ impl Wire {
         let lives: Vec<Life> =
             self.links.keys().filter(|life| life.peer == peer).copied().collect();
         lives.into_iter().for_each(|life| self.hang_up(life, reason));
+    }
+
+    /// The peer's next life begins: all links end, and what waits for them is dropped.
+    pub(crate) async fn renew(&mut self, incarnation: Incarnation) -> Result<(), RenewError> {
+        self.transport.renew(incarnation).await?;
+        // Failures of the old life's dials concern nobody.
+        self.chores.shutdown().await;
+        self.links.clear();
+        self.lives.clear();
+        self.dirty.clear();
+        Ok(())
     }
 
     /// The transport itself.

@@ -2,22 +2,8 @@
 
 use serde_json::json;
 
-use super::harness::{World, plan, result, tester, watchdog};
+use super::harness::{World, plan, result, tester, until_busy, watchdog};
 use crate::{Error, LogEvent, Mesh, Peer, Stopped, Store};
-
-/// Waits until somebody executes something of the job.
-async fn until_busy(world: &World, peer: &Peer) {
-    let life = peer.life().to_string();
-    let busy = || {
-        let lines = world.log.lines();
-        lines
-            .iter()
-            .any(|line| line.peer == life && matches!(line.event, LogEvent::TaskStarted { .. }))
-    };
-    while !busy() {
-        tokio::time::sleep(core::time::Duration::from_millis(1)).await;
-    }
-}
 
 #[tokio::test]
 async fn a_killed_worker_loses_nothing() {

@@ -10,8 +10,8 @@ use formic_memory::Hub;
 use serde_json::{Value, json};
 
 use crate::{
-    Agent, AgentError, Builder, ChildSpec, Client, Description, Done, EventLog, Identity, Mesh,
-    Message, Outcome, Peer, Plan, PlanResult, Store, Task, TaskContext, Verdict, agent_fn,
+    Agent, AgentError, Builder, ChildSpec, Client, Description, Done, EventLog, Identity, LogEvent,
+    Mesh, Message, Outcome, Peer, Plan, PlanResult, Store, Task, TaskContext, Verdict, agent_fn,
 };
 
 /// A test that hangs has failed; nothing else is timed.
@@ -65,6 +65,20 @@ impl World {
         let identity = Identity::fresh().unwrap();
         let transport = self.hub.join(identity.life(), &self.name()).unwrap();
         Client::new(transport, peers.iter().flat_map(|peer| peer.addresses().to_vec()).collect())
+    }
+}
+
+/// Waits until the life of this peer executes something.
+pub(super) async fn until_busy(world: &World, peer: &Peer) {
+    let life = peer.life().to_string();
+    let busy = || {
+        let lines = world.log.lines();
+        lines
+            .iter()
+            .any(|line| line.peer == life && matches!(line.event, LogEvent::TaskStarted { .. }))
+    };
+    while !busy() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

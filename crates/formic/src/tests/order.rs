@@ -13,13 +13,13 @@ use async_trait::async_trait;
 use formic_completion::{Message as JobMessage, Record as JobRecord};
 use formic_core::transport::{
     Address, Capabilities, Class, CloseReason, Closed, ConnectError, Counters, Event, LinkError,
-    LinkId, Transport, TrySendError,
+    LinkId, RenewError, Transport, TrySendError,
 };
 use formic_memory::Memory;
 use serde_json::json;
 
 use super::harness::{World, plan, tester, watchdog};
-use crate::{JobId, Life, Message, Peer, PeerId, Store};
+use crate::{Incarnation, JobId, Life, Message, Peer, PeerId, Store};
 
 /// A transport that looks into the store whenever its peer promises something.
 struct Watched {
@@ -92,6 +92,9 @@ impl Transport<Message> for Watched {
     }
     async fn close(&self, link: LinkId, reason: CloseReason) {
         self.inner.close(link, reason).await;
+    }
+    async fn renew(&self, incarnation: Incarnation) -> Result<(), RenewError> {
+        self.inner.renew(incarnation).await
     }
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;

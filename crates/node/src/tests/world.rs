@@ -110,7 +110,10 @@ impl World {
         self.start_with(n, config);
     }
 
-    pub(super) fn start_with(&mut self, n: u8, config: Config) {
+    pub(super) fn start_with(&mut self, n: u8, mut config: Config) {
+        if let Some(records) = self.records.get(&n) {
+            config.resume(records);
+        }
         self.nodes.insert(n, Node::new(config).unwrap());
         if let Some(records) = self.records.get(&n).cloned() {
             self.feed(n, Input::Restore { records });

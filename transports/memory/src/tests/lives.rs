@@ -1,4 +1,4 @@
-use formic_core::transport::{ConnectError, Direction, LinkError};
+use formic_core::transport::{ConnectError, Direction, LinkError, RenewError};
 
 use super::*;
 use crate::JoinError;
@@ -140,4 +140,55 @@ async fn a_dropped_hub_leaks_no_end() {
     a.shutdown(Duration::ZERO).await;
     drop((a, b));
     assert!(ends.iter().all(|end| end.upgrade().is_none()));
+}
+
+#[tokio::test]
+async fn a_next_life_in_place_is_down_then_up_for_the_others() {
+    let hub = Hub::new();
+    let [(a, at_a), (b, at_b)] = pair(&hub).await;
+    // One message waits in the inbox, another was swapped out with one that is handed out.
+    for class in [Class::Control, Class::Data] {
+        b.try_send(at_b, class, 7).unwrap();
+    }
+    assert_eq!(some(&a, 1).await.unwrap().len(), 1);
+    b.try_send(at_b, Class::Bulk, 8).unwrap();
+    a.try_send(at_a, Class::Data, 1).unwrap();
+
+    a.renew(Incarnation(2)).await.unwrap();
+    assert_eq!(a.local(), life(1, 2));
+    let of_old = all(&a).await;
+    assert_eq!(downs(&of_old), [CloseReason::Closed]);
+    assert_eq!(of_old.len(), 1, "what was sent to the old life was handed out: {of_old:?}");
+    assert!(a.try_send(at_a, Class::Data, 2).is_err());
+    assert!(b.try_send(at_b, Class::Data, 2).is_err());
+
+    let again = a.connect(life(2, 1).peer, &b.addresses()).await.unwrap();
+    a.try_send(again, Class::Data, 3).unwrap();
+    let events = all(&b).await;
+    let [
+        Event::Message { message: 1, .. },
+        Event::Down { reason: CloseReason::PeerRestarted, .. },
+        Event::Up { peer, .. },
+        Event::Message { message: 3, .. },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*peer, life(1, 2));
+}
+
+#[tokio::test]
+async fn lives_only_go_forward() {
+    let hub: Hub<u64> = Hub::new();
+    let a = hub.join(life(1, 4), "a").unwrap();
+    for refused in [Incarnation(3), Incarnation(4)] {
+        let stale = RenewError::NotNewer { refused, current: Incarnation(4) };
+        assert_eq!(a.renew(refused).await, Err(stale));
+    }
+    a.renew(Incarnation(9)).await.unwrap();
+    let stale = JoinError::StaleLife { life: life(1, 8), known: Incarnation(9) };
+    assert_eq!(hub.join(life(1, 8), "a").map(|_| ()), Err(stale));
+    assert!(!hub.kill(life(1, 4)), "the old life was still living");
+    assert!(hub.kill(life(1, 9)));
+    assert_eq!(a.renew(Incarnation(10)).await, Err(RenewError::ShutDown));
 }
