@@ -85,6 +85,10 @@ fn node_lines(sum: &node::Report, lines: &mut Vec<String>) {
             "  {} crashes, {} judged detections, {} false downs, {} respawns, {} home take-overs",
             sum.crashes, sum.detections, sum.false_downs, sum.respawns, sum.takeovers
         ),
+        format!(
+            "  {} views, {} evicted lives reborn; {} runs lost their majority for good: not judged",
+            sum.views, sum.reborn, sum.waived
+        ),
         format!("  faults that struck: {faults}"),
         format!("  runs that reached a mark: {}", marks.join(", ")),
         format!(
@@ -162,6 +166,7 @@ fn counts(sum: &Sum) -> Value {
                 "dials": sum.dials, "events": sum.steps, "crashes": sum.crashes,
                 "detections": sum.detections, "false_downs": sum.false_downs,
                 "respawns": sum.respawns, "takeovers": sum.takeovers,
+                "views": sum.views, "reborn": sum.reborn, "waived": sum.waived,
                 "faults": sum.faults, "marks": marks,
                 "virtual_seconds": sum.virtual_time.as_secs_f64(),
                 "healed_max_seconds": sum.healed_max.as_secs_f64(),

@@ -58,6 +58,13 @@ marks! {
     CutDuringJob "cut-during-job" "The mesh was cut while a job ran.",
     TornTurn "torn-turn" "A process died between the records of one turn.",
     HalfTurn "half-turn" "A process died between the effects of one turn.",
+    ViewCommitted "view" "A view was committed.",
+    ViewDuringJob "view-during-job" "A view was committed while a job ran.",
+    Reborn "reborn" "A live peer found itself evicted and went on as its next life.",
+    Suspected "suspected" "A peer missed another for a while.",
+    QuorumLost "quorum-lost" "A peer was without a majority.",
+    QuorumBack "quorum-back" "A peer had a majority again.",
+    LostTogether "lost-together" "Several members died within half a second.",
     AllDown "all-down" "Every peer was dead at the same time.",
 }
 

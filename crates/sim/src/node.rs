@@ -30,6 +30,7 @@ mod glue;
 mod goal;
 mod host;
 mod links;
+mod majority;
 mod plan;
 mod process;
 mod shrink;
@@ -82,6 +83,12 @@ pub struct Report {
     pub starts: u64,
     /// Lives that died.
     pub crashes: u64,
+    /// Views committed.
+    pub views: u64,
+    /// Lives that were evicted alive and went on as the next.
+    pub reborn: u64,
+    /// Runs whose majority was lost for good: nothing is promised then.
+    pub waived: u64,
     /// Live peers believed dead.
     pub false_downs: u64,
     /// Deaths in good weather whose detection was judged, by observers.
@@ -123,6 +130,9 @@ impl Report {
             (&mut self.dials, other.dials),
             (&mut self.starts, other.starts),
             (&mut self.crashes, other.crashes),
+            (&mut self.views, other.views),
+            (&mut self.reborn, other.reborn),
+            (&mut self.waived, other.waived),
             (&mut self.false_downs, other.false_downs),
             (&mut self.detections, other.detections),
             (&mut self.takeovers, other.takeovers),

@@ -71,6 +71,7 @@ pub(super) fn descriptor(job: u64, level: u64, who: u64) -> Arc<Descriptor> {
         payload,
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use formic_completion::{Record as JobRecord, Verdict};
-use formic_core::{Digest, JobId, Life, Outcome, transport::CloseReason};
+use formic_core::{Digest, JobId, Life, Outcome, View, transport::CloseReason};
 use formic_node::{Effect, Event, Message, verify_certificate};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::Detail,
     marks::Mark,
-    oracles::{blame_is_just, never_early, one_verdict, quiet_is_quiet, verdicts_alternate},
+    oracles::{blame_is_just, never_early, one_verdict, one_view, quiet_is_quiet, verdicts_alternate},
 };
 
 /// What a node makes durable.
@@ -30,22 +30,30 @@ pub(super) const fn record_of(effect: &Effect) -> Option<&Stored> {
     }
 }
 
-/// Drops what a store may drop: the records of jobs that are over, but their ends.
-pub(super) fn compact(disk: &mut Vec<Stored>) {
-    let closed: Vec<JobId> =
-        disk.iter().filter(|record| record.closes()).map(|record| record.job).collect();
-    if !closed.is_empty() {
-        disk.retain(|record| record.closes() || !closed.contains(&record.job));
+/// Makes records durable: one that closes its shelf takes the place of all before it.
+pub(super) fn store(disk: &mut Vec<Stored>, records: impl Iterator<Item = Stored>) {
+    for record in records {
+        if record.closes() {
+            let shelf = record.shelf();
+            disk.retain(|other| other.shelf() != shelf);
+        }
+        disk.push(record);
+    }
+}
+
+/// What a record says about a job.
+const fn about_job(record: &Stored) -> Option<(JobId, &JobRecord)> {
+    match record {
+        Stored::Job { job, record } => Some((*job, record)),
+        _ => None,
     }
 }
 
 /// Whether this disk keeps the job for its home group.
 pub(super) fn keeps_home(disk: &[Stored], job: JobId) -> bool {
-    let keeps = |record: &Stored| match record.record {
-        JobRecord::Home(_) | JobRecord::Closed { .. } => record.job == job,
-        _ => false,
-    };
-    disk.iter().any(keeps)
+    disk.iter().filter_map(about_job).any(|(of, record)| {
+        of == job && matches!(record, JobRecord::Home(_) | JobRecord::Closed { .. })
+    })
 }
 
 /// Whether a message is about work, not about who is there.
@@ -59,11 +67,12 @@ const fn is_work(message: &Message) -> bool {
 impl World<'_> {
     /// What a life had made durable is its own again.
     pub(super) fn restored(&mut self, host: usize, records: &[Stored]) {
-        for record in records {
-            self.hosts[host].ordered.stored(record.job, &record.record);
-            self.reach(if record.closes() { Mark::RestoredClosed } else { Mark::RestoredOpen });
-            if record.closes() {
-                self.hosts[host].decided.insert(record.job);
+        for (job, stored) in records.iter().filter_map(about_job) {
+            self.hosts[host].ordered.stored(job, stored);
+            let closed = matches!(stored, JobRecord::Closed { .. });
+            self.reach(if closed { Mark::RestoredClosed } else { Mark::RestoredOpen });
+            if closed {
+                self.hosts[host].decided.insert(job);
             }
         }
     }
@@ -72,7 +81,18 @@ impl World<'_> {
     pub(super) fn apply(&mut self, host: usize, effect: Effect) {
         match effect {
             Effect::Persist(record) => {
-                self.hosts[host].ordered.stored(record.job, &record.record);
+                if let Some((job, stored)) = about_job(&record) {
+                    self.hosts[host].ordered.stored(job, stored);
+                }
+            }
+            // There are no outside sources in this world: seeds and what was durable must do.
+            Effect::Discover => {}
+            Effect::Reborn { incarnation } => {
+                self.note(Detail::Brief, Some(host), || {
+                    format!("p{host} is EVICTED and goes on as incarnation {}", incarnation.0)
+                });
+                self.reach(Mark::Reborn);
+                self.reborn(host, incarnation);
             }
             Effect::Send { to, message } => self.says(host, to, message),
             Effect::Dial { peer, addresses } => self.dial(host, peer, addresses),
@@ -80,7 +100,7 @@ impl World<'_> {
                 self.reach(Mark::HungUp);
                 self.hang_up(host, life, CloseReason::Closed);
             }
-            Effect::Start { job, key, attempt, descriptor, root } => {
+            Effect::Start { job, key, attempt, descriptor, root, fence: _ } => {
                 self.note(Detail::Brief, Some(host), || {
                     format!("p{host} runs {} of {}, attempt {attempt}", key.short(), job.short())
                 });
@@ -149,11 +169,11 @@ impl World<'_> {
             format!("p{host} says {text}")
         });
         match event {
-            Event::Joined { .. } => {
-                if self.hosts[host].was_member {
+            Event::Joined { mesh, .. } => {
+                if self.hosts[host].mesh.is_some() {
                     self.reach(Mark::Rejoined);
                 }
-                self.hosts[host].was_member = true;
+                self.hosts[host].mesh = Some(mesh);
                 if self.truth.jobs.values().any(|job| job.truth.first_verdict.is_none()) {
                     self.reach(Mark::LateJoin);
                 }
@@ -182,15 +202,48 @@ impl World<'_> {
                 let what = format!("p{host} says: {what}");
                 self.claim("blame_is_just", blame_is_just::at_blame(&accused, &what));
             }
-            Event::JoinRefused { .. }
-            | Event::HomeTookOver { .. }
-            | Event::TaskSpawned { .. }
-            | Event::TaskPlaced { .. }
-            | Event::TaskUnplaceable { .. }
-            | Event::TaskStarted { .. }
-            | Event::TaskFinished { .. }
-            | Event::TaskDone { .. } => {}
+            Event::ViewCommitted { view } => self.on_view(host, &view),
+            Event::QuorumLost => {
+                self.hosts[host].quorum = false;
+                self.reach(Mark::QuorumLost);
+            }
+            Event::QuorumHeld => {
+                self.hosts[host].quorum = true;
+                if self.marks.count(Mark::QuorumLost) > 0 {
+                    self.reach(Mark::QuorumBack);
+                }
+            }
+            Event::PeerSuspect { .. } => self.reach(Mark::Suspected),
+            Event::Loss { lives } if lives.len() > 1 => self.reach(Mark::LostTogether),
+            Event::Fork { ours, theirs } => {
+                let (ours, theirs) = (ours.hash().short(), theirs.hash().short());
+                self.claim("one_view", Err(format!("p{host} knows {ours} and meets {theirs}")));
+            }
+            // Nothing is claimed about the others.
+            _ => {}
         }
+    }
+
+    /// A view was committed, or learnt.
+    fn on_view(&mut self, host: usize, view: &Arc<View>) {
+        let Some(mesh) = self.hosts[host].node.as_ref().and_then(|node| node.mesh()) else { return };
+        self.reach(Mark::ViewCommitted);
+        let (epoch, hash) = (view.epoch, view.hash());
+        let first = self.truth.views.get(&(mesh, epoch)).map(|view| view.hash());
+        self.claim("one_view", one_view::at_view(epoch, hash, first));
+        self.hosts[host].view = Some((epoch, hash));
+        if first.is_some() {
+            return;
+        }
+        self.report.views += 1;
+        if self.truth.jobs.values().any(|job| job.truth.first_verdict.is_none()) {
+            self.reach(Mark::ViewDuringJob);
+        }
+        let before = self.truth.latest(mesh).cloned();
+        if let Some(before) = before {
+            self.claim_majority(host, &before, "commits a view");
+        }
+        self.truth.views.insert((mesh, epoch), Arc::clone(view));
     }
 
     fn on_up(&mut self, host: usize, life: Life) {
@@ -225,6 +278,11 @@ impl World<'_> {
     fn on_complete(&mut self, host: usize, job: JobId, outcome: &Outcome) {
         self.reach(Mark::Complete);
         let (now, life) = (self.now, self.hosts[host].life);
+        let mesh = self.hosts[host].node.as_ref().and_then(|node| node.mesh());
+        let latest = mesh.and_then(|mesh| self.truth.latest(mesh).cloned());
+        if let Some(view) = latest {
+            self.claim_majority(host, &view, "decides a result");
+        }
         let truth = self.truth.jobs.entry(job).or_default();
         truth.truth.complete = truth.truth.complete.or(Some(now));
         truth.completers.insert(life);

@@ -13,6 +13,8 @@ use crate::{
 
 /// How often it is looked whether all is well.
 const EVERY: Duration = Duration::from_millis(250);
+/// Whoever comes back is back by then.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How far the end of a run has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +37,13 @@ impl World<'_> {
     /// Whether all is well by now; the last look decides.
     pub(super) fn look(&mut self) {
         let late = self.now > self.plan.calm + heals::HOLD;
+        if self.now > self.plan.calm + GIVEN_UP && !self.is_majority_alive() {
+            self.note(Detail::Brief, None, || "the majority is lost for good".to_owned());
+            self.report.waived += 1;
+            self.goal.over = true;
+            self.count_end();
+            return;
+        }
         match (self.unsettled(), self.goal.settled) {
             (Some((oracle, what)), _) if late => self.claim(oracle, Err(what)),
             (Some(_), None) => {}
@@ -94,8 +103,23 @@ impl World<'_> {
                 return Some(("heals", what));
             }
         }
+        if let Err(what) = self.one_last_view(&live) {
+            return Some(("heals", what));
+        }
         let open = self.truth.jobs.iter().find_map(|(job, truth)| self.open(*job, truth));
         open.map(|(oracle, what)| (oracle, what))
+    }
+
+    /// All live peers know one view, and it has exactly them.
+    fn one_last_view(&self, live: &BTreeSet<Life>) -> Result<(), String> {
+        let running = self.hosts.iter().filter(|host| host.is_running());
+        for host in running {
+            let view = host.node.as_ref().and_then(|node| node.mesh()).zip(host.view);
+            let view = view.and_then(|(mesh, (epoch, _))| self.truth.views.get(&(mesh, epoch)));
+            let Some(view) = view else { return Err(format!("{} knows no view", host.life)) };
+            heals::at_view(host.life, view, live)?;
+        }
+        Ok(())
     }
 
     /// Why a job is not over where it should be.
@@ -110,7 +134,7 @@ impl World<'_> {
                 })
             };
             let ranks = home.clone().enumerate().filter(|(_, life)| keeps(life)).map(|(rank, _)| rank);
-            let quorum = formic_register::is_quorum(&ranks.collect(), truth.home.len());
+            let quorum = formic_register::is_quorum(&ranks.collect(), truth.home.len(), 0);
             // Where the home group has lost its quorum for good, nothing is promised.
             let promised = truth.truth.accepted.is_some() && quorum;
             let lost = acked_not_lost::at_end(&truth.truth).err();

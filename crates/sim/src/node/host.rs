@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use formic_core::{JobId, Key, Life, Time};
+use formic_core::{Digest, Epoch, JobId, Key, Life, Time};
 use formic_node::{Effect, Input, Node};
 
 use super::{agents::Body, glue::Stored, plan::Peer};
@@ -66,8 +66,12 @@ pub(super) struct Host {
     pub(super) state: State,
     pub(super) node: Option<Node>,
     pub(super) disk: Vec<Stored>,
-    /// Was in the mesh before.
-    pub(super) was_member: bool,
+    /// The mesh it was a member of, as far as its disk knows.
+    pub(super) mesh: Option<Digest>,
+    /// The last view it knows.
+    pub(super) view: Option<(Epoch, Digest)>,
+    /// Whether it says that a majority is in touch.
+    pub(super) quorum: bool,
     /// What arrived while it could not take it.
     pub(super) inbox: VecDeque<Input>,
     /// Effects that wait until their records are durable.
@@ -101,7 +105,9 @@ impl Host {
             state: State::Absent,
             node: None,
             disk: vec![],
-            was_member: false,
+            mesh: None,
+            view: None,
+            quorum: false,
             inbox: VecDeque::new(),
             pending: None,
             commits: 0,
@@ -146,6 +152,8 @@ impl Host {
         self.decided.clear();
         self.fuse = None;
         self.leaving = false;
+        self.view = None;
+        self.quorum = false;
     }
 }
 

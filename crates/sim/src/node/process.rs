@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use formic_core::{Digest, Incarnation, Life, Time};
+use formic_core::{Digest, FateId, Incarnation, Life, Time};
 use formic_node::{Config, Input, Node};
 
 use super::{
@@ -49,9 +49,14 @@ impl World<'_> {
         // Seeds may name the peer itself. The founder comes back to the mesh it founded.
         let seeds = 0..self.hosts.len().min(SEEDS);
         config.mesh.seeds = seeds.map(address).collect();
+        let process = self.hosts[peer].peer.process as u64;
+        let beginning = self.truth.begun.get(&self.hosts[peer].peer.process).copied();
+        config.mesh.fate = FateId(self.draw.bits("fate", &[process, beginning.unwrap_or(0)]));
         if peer == 0 {
-            config.mesh.found = Some(Digest::of(&[b"world", &self.plan.seed.to_be_bytes()]));
+            let founded = self.draw.bits("mesh", &[self.hosts[peer].born]);
+            config.mesh.found = Some(Digest::of(&[b"world", &founded.to_be_bytes()]));
         }
+        config.resume(&self.hosts[peer].disk);
         let records = self.hosts[peer].disk.clone();
         self.report.starts += 1;
         self.note(Detail::Brief, Some(peer), || {
@@ -111,9 +116,20 @@ impl World<'_> {
                 self.comes_back(other, back);
             }
         }
+        if !alone {
+            *self.truth.begun.entry(process).or_default() += 1;
+        }
         if self.hosts.iter().all(|host| !host.is_running()) {
             self.reach(Mark::AllDown);
         }
+    }
+
+    /// A life that a view does not have ends, and the next one begins in the same process.
+    pub(super) fn reborn(&mut self, peer: usize, incarnation: Incarnation) {
+        self.ends(peer, State::Dead, Farewell::None);
+        self.hosts[peer].life.incarnation = Incarnation(incarnation.0.saturating_sub(1));
+        self.report.reborn += 1;
+        self.queue.push(self.now + Duration::from_micros(500), What::Start { peer });
     }
 
     fn comes_back(&mut self, peer: usize, back: Option<(Duration, Disk)>) {
@@ -123,7 +139,7 @@ impl World<'_> {
             let host = &mut self.hosts[peer];
             host.identity += 1;
             host.disk.clear();
-            host.was_member = false;
+            host.mesh = None;
             host.life.incarnation = Incarnation(0);
         }
         self.queue.push(self.now + after, What::Start { peer });
@@ -138,8 +154,7 @@ impl World<'_> {
             let records: Vec<_> = effects.iter().filter_map(glue::record_of).cloned().collect();
             let what = [peer as u64, self.hosts[peer].born];
             let kept = self.draw.index("torn", &what, records.len() + 1);
-            self.hosts[peer].disk.extend(records.into_iter().take(kept));
-            glue::compact(&mut self.hosts[peer].disk);
+            glue::store(&mut self.hosts[peer].disk, records.into_iter().take(kept));
             self.reach(Mark::TornTurn);
         }
         let completed = |job: &super::truth::JobTruth| {

@@ -1,8 +1,11 @@
 //! What really happened in a world of whole nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use formic_core::{Digest, JobId, Life, Time};
+use formic_core::{Digest, Epoch, JobId, Life, Time, View};
 
 use crate::Truth;
 
@@ -27,10 +30,14 @@ pub(super) struct WorldTruth {
     pub(super) jobs: BTreeMap<JobId, JobTruth>,
     /// The latest id of each job of the plan.
     pub(super) submitted: Vec<Option<JobId>>,
+    /// Every view that anybody committed or learnt, by mesh.
+    pub(super) views: BTreeMap<(Digest, Epoch), Arc<View>>,
     /// When lives ended.
     pub(super) dead: BTreeMap<Life, Time>,
     /// Until when a peer that stood still may be late.
     pub(super) stalled: BTreeMap<usize, Time>,
+    /// How often each process died.
+    pub(super) begun: BTreeMap<usize, u64>,
     /// Since when links flap, by strike.
     pub(super) flapping: BTreeMap<usize, Time>,
 }
@@ -38,6 +45,12 @@ pub(super) struct WorldTruth {
 impl WorldTruth {
     pub(super) fn new(jobs: usize) -> Self {
         Self { submitted: vec![None; jobs], ..Self::default() }
+    }
+
+    /// The newest view of a mesh.
+    pub(super) fn latest(&self, mesh: Digest) -> Option<&Arc<View>> {
+        let of = self.views.range((mesh, Epoch(0))..).take_while(|((of, _), _)| *of == mesh);
+        of.last().map(|(_, view)| view)
     }
 
     pub(super) fn job(&mut self, job: JobId, number: usize) -> &mut JobTruth {

@@ -291,8 +291,7 @@ impl<'a> World<'a> {
     fn durable(&mut self, host: usize) {
         let Some(effects) = self.hosts[host].pending.take() else { return };
         let records = effects.iter().filter_map(glue::record_of).cloned();
-        self.hosts[host].disk.extend(records);
-        glue::compact(&mut self.hosts[host].disk);
+        glue::store(&mut self.hosts[host].disk, records);
         self.apply_all(host, effects);
         self.drain(host);
     }

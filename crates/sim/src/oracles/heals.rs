@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use formic_core::Life;
+use formic_core::{Life, View};
 
 /// How long healing may take.
 pub const HOLD: Duration = Duration::from_secs(60);
@@ -21,6 +21,21 @@ pub fn at_end(me: Life, up: &BTreeSet<Life>, live: &BTreeSet<Life>) -> Result<()
     }
     let (missing, extra) = (missing.join(" "), extra.join(" "));
     Err(format!("{me} misses [{missing}] and believes in [{extra}]"))
+}
+
+/// The last view that a live peer knows has exactly the live ones.
+///
+/// # Errors
+/// Who is missing in it, and who is too many.
+pub fn at_view(me: Life, view: &View, live: &BTreeSet<Life>) -> Result<(), String> {
+    let members: BTreeSet<Life> = view.lives().collect();
+    if members == *live {
+        return Ok(());
+    }
+    let missing: Vec<String> = live.difference(&members).map(Life::to_string).collect();
+    let extra: Vec<String> = members.difference(live).map(Life::to_string).collect();
+    let (epoch, missing, extra) = (view.epoch, missing.join(" "), extra.join(" "));
+    Err(format!("the view {epoch} of {me} misses [{missing}] and has [{extra}]"))
 }
 
 #[cfg(test)]
