@@ -9,16 +9,12 @@ use std::process::ExitCode;
 
 mod ci;
 mod layers;
-mod sim;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci                       everything that must pass before a change lands
   layers                   check who may depend on whom, and the pure crates' lints
-  sim [completion] [--seeds N] [--first S] [--jobs J]
-                           run N seeds (default 2000) of the simulator from seed S (default 1)
-  sim replay SEED [LINES]  run one seed again and print what happened
 ";
 
 fn main() -> ExitCode {
@@ -27,9 +23,9 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
-        ["sim", rest @ ..] => sim::run(rest),
+        ["sim", rest @ ..] => formic_campaign::sim(rest).map_err(|error| error.to_string()),
         _ => {
-            eprint!("{USAGE}");
+            eprint!("{USAGE}{}", formic_campaign::USAGE);
             return ExitCode::from(2);
         }
     };

@@ -110,12 +110,15 @@ impl Healing {
         }
     }
 
+    fn newest_beat(&self, from: Life) -> Option<u64> {
+        let watch = self.watch.as_ref()?;
+        watch.place_of(from).map(|place| watch.subject(place).seq)
+    }
+
+    /// Transports never double a beat, but may let one overtake another (transport.md, K3).
     pub(crate) fn vet_beat(&self, from: Life, beat: &Beat) -> Result<(), Error> {
-        let watch = self.watch.as_ref();
-        let place = watch.and_then(|watch| watch.place_of(from));
-        let newest = place.and_then(|place| watch.map(|watch| watch.subject(place).seq));
-        match newest {
-            Some(newest) if beat.seq <= newest => {
+        match self.newest_beat(from) {
+            Some(newest) if beat.seq == newest => {
                 Err(Error::OldBeat { from, seq: beat.seq, newest })
             }
             _ => Ok(()),
@@ -123,6 +126,10 @@ impl Healing {
     }
 
     pub(crate) fn on_beat(&mut self, from: Life, beat: Beat) {
+        // What was overtaken is no sign of life: a later one was heard already.
+        if self.newest_beat(from).is_some_and(|newest| beat.seq < newest) {
+            return;
+        }
         self.heard(from);
         let Some(watch) = &mut self.watch else { return };
         if let Some(place) = watch.place_of(from) {

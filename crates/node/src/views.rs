@@ -24,11 +24,11 @@ impl Node {
                 self.steps.push_back(Step::Healing(HealingInput::Joined(view)));
                 return;
             }
-            Membership::Added { .. } | Membership::Forgotten { .. } => {
+            Membership::Forgotten { .. } => {
                 self.steps.push_back(roster_changed);
                 return;
             }
-            Membership::Changed { life } => {
+            Membership::Added { life } | Membership::Changed { life } => {
                 self.introduce(life);
                 self.steps.push_back(roster_changed);
                 return;
@@ -84,7 +84,12 @@ impl Node {
         let event = match event {
             Verdict::Up { life } => return self.on_up(life),
             Verdict::Down { life, cause, standing: _ } => {
+                // Who was never introduced is not taken leave of.
+                let was_introduced = !self.unnamed.contains(&life);
                 self.on_down(life);
+                if !was_introduced {
+                    return;
+                }
                 Event::PeerDown { life, reason: cause.word() }
             }
             Verdict::Suspect { life } => {

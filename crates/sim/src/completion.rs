@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use formic_core::{Digest, Time};
 
-use crate::{Violation, oracles::replays};
+use crate::{Violation, engine::Watch, oracles::replays};
 
 mod bodies;
 mod detector;
@@ -146,10 +146,10 @@ pub fn run(seed: u64) -> Result<Report, Violation> {
 /// # Errors
 /// The first claim that did not hold, with the last events before it.
 pub fn run_plan(seed: u64, plan: &plan::Plan) -> Result<(Report, Digest), Violation> {
-    match world::World::new(seed, plan, 0).run() {
+    match world::World::new(seed, plan, Watch::NOTHING).run() {
         Ok(result) => Ok(result),
         // A second run writes the trace down: nobody pays for it while all is well.
-        Err(quiet) => match world::World::new(seed, plan, TRACE).run() {
+        Err(quiet) => match world::World::new(seed, plan, Watch::last(TRACE)).run() {
             Err(traced) => Err(traced),
             Ok(_) => Err(quiet),
         },
@@ -162,7 +162,7 @@ pub fn run_plan(seed: u64, plan: &plan::Plan) -> Result<(Report, Digest), Violat
 /// The first claim that did not hold.
 pub fn replay(seed: u64, lines: usize) -> Result<Report, Violation> {
     let plan = plan::Plan::of(seed);
-    world::World::new(seed, &plan, lines).run().map(|(report, _)| report)
+    world::World::new(seed, &plan, Watch::last(lines)).run().map(|(report, _)| report)
 }
 
 /// Runs `count` seeds from `first` on, one after the other.

@@ -47,9 +47,14 @@
 
 pub mod comparators;
 pub mod completion;
+pub mod node;
 mod draw;
+mod engine;
+mod marks;
 pub mod oracles;
 mod truth;
 
 pub use draw::Draw;
+pub use engine::{Detail, Watch};
+pub use marks::{Mark, Marks};
 pub use truth::{Execution, Truth, Violation};

@@ -35,6 +35,19 @@ fn a_repeated_beat_is_misbehaviour() {
 }
 
 #[test]
+fn an_overtaken_beat_is_neither_misbehaviour_nor_a_sign_of_life() {
+    let mut world = world();
+    let beat = |seq| {
+        let (promise_ms, lag_ms) = (100, 0);
+        Message::Beat(Beat { epoch: Epoch(1), view: 0, seq, promise_ms, lag_ms, condemned: 0 })
+    };
+    world.feed(0, Input::Message { from: life(5, 1), message: beat(1_000) });
+    let before = format!("{:?}", world.hosts[0].machine);
+    world.feed(0, Input::Message { from: life(5, 1), message: beat(999) });
+    assert_eq!(format!("{:?}", world.hosts[0].machine), before, "nothing changes");
+}
+
+#[test]
 fn a_verdict_is_recounted() {
     let mut world = world();
     let epoch = world.view(0).epoch;

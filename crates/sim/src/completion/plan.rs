@@ -18,7 +18,7 @@ pub enum Shape {
 }
 
 /// How the work looks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The tree.
     pub shape: Shape,

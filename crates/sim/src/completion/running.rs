@@ -21,9 +21,7 @@ impl World<'_> {
         let script = Script::of(self.draw, &self.plan.workload, (key, run as u64), descriptor);
         for (index, (at, _, _)) in script.spawns.iter().enumerate() {
             let at = self.now + *at;
-            self.sequence += 1;
-            let what = What::Step { life, key, run, index };
-            self.queue.insert((at, self.sequence), what);
+            self.at(at, What::Step { life, key, run, index });
         }
         let end = self.now + script.length;
         self.at(end, What::End { life, key, run });

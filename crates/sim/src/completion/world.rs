@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Draw, Truth, Violation,
+    engine::{Detail, Queue, Trace, Watch},
     oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet},
 };
 
@@ -72,8 +73,7 @@ pub(super) struct World<'a> {
     pub(super) plan: &'a Plan,
     pub(super) hosts: Vec<Host>,
     pub(super) now: Time,
-    pub(super) queue: BTreeMap<(Time, u64), What>,
-    pub(super) sequence: u64,
+    queue: Queue<What>,
     seed: u64,
     pub(super) job: JobId,
     spec: Arc<JobSpec>,
@@ -90,9 +90,7 @@ pub(super) struct World<'a> {
     /// Whether the fault that waits for `Complete` has struck.
     pub(super) struck: bool,
     print: u64,
-    /// The last events, at most `traced`.
-    trace: VecDeque<String>,
-    traced: usize,
+    trace: Trace,
 }
 
 pub(super) fn life(peer: usize, incarnation: u64) -> Life {
@@ -110,7 +108,7 @@ pub(super) fn index(life: Life) -> usize {
 pub(super) type Checked = Result<(), Violation>;
 
 impl<'a> World<'a> {
-    pub(super) fn new(seed: u64, plan: &'a Plan, traced: usize) -> Self {
+    pub(super) fn new(seed: u64, plan: &'a Plan, watch: Watch) -> Self {
         let job = JobId::derive(life(0, 1), seed);
         let host = |peer| Host {
             life: life(peer, 0),
@@ -130,8 +128,7 @@ impl<'a> World<'a> {
             plan,
             hosts: (0..plan.peers).map(host).collect(),
             now: Time::ZERO,
-            queue: BTreeMap::new(),
-            sequence: 0,
+            queue: Queue::new(),
             seed,
             job,
             spec: Arc::new(JobSpec { job, root, plan: plan_digest, home }),
@@ -143,8 +140,7 @@ impl<'a> World<'a> {
             stated: BTreeMap::new(),
             struck: false,
             print: seed,
-            trace: VecDeque::new(),
-            traced,
+            trace: Trace::new(watch),
         };
         for (peer, at) in plan.start.iter().enumerate() {
             world.at(*at, What::Start { peer });
@@ -164,8 +160,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn at(&mut self, at: Time, what: What) {
-        self.sequence += 1;
-        self.queue.insert((at, self.sequence), what);
+        self.queue.push(at, what);
     }
 
     pub(super) fn after(&mut self, us: u64, what: What) {
@@ -173,23 +168,17 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn violation(&self, oracle: &'static str, what: String) -> Violation {
-        let trace = self.trace.iter().cloned().collect();
+        let trace = self.trace.lines();
         Violation { seed: self.seed, oracle, at: self.now, what, trace }
     }
 
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
-        let now = self.now;
-        if self.traced > 0 {
-            if self.trace.len() == self.traced {
-                self.trace.pop_front();
-            }
-            self.trace.push_back(format!("{now:?} {}", line()));
-        }
+        self.trace.note(self.now, (Detail::Full, None), line);
     }
 
     pub(super) fn run(mut self) -> Result<(Report, Digest), Violation> {
         let limit = self.plan.calm + PATIENCE;
-        while let Some(((at, _), what)) = self.queue.pop_first() {
+        while let Some((at, what)) = self.queue.pop() {
             if at > limit {
                 break;
             }

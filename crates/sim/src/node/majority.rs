@@ -1,0 +1,50 @@
+//! Who can reach a majority, in truth.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use formic_core::{PeerId, View};
+
+use super::world::World;
+use crate::oracles::minority_mute::{self, LAG};
+
+impl World<'_> {
+    /// Somebody decides: he could reach a majority of this view until a moment ago.
+    pub(super) fn claim_majority(&mut self, host: usize, view: &Arc<View>, what: &str) {
+        let reachable = self.reachable(host);
+        let result = minority_mute::at_decision(view, &reachable, what);
+        self.claim("minority_mute", result.map_err(|what| format!("p{host} {what}")));
+    }
+
+    /// Peers that this one could reach in the last moments, also through others.
+    fn reachable(&self, host: usize) -> BTreeSet<PeerId> {
+        let recent = |since: Option<formic_core::Time>| since.is_none_or(|at| at + LAG >= self.now);
+        let there = |host: usize| {
+            let state = &self.hosts[host];
+            recent(state.frozen) && (state.is_running() || recent(state.died) && state.died.is_some())
+        };
+        let open = |a: usize, b: usize| {
+            recent(self.sky.cut_since(a, b)) && recent(self.sky.cut_since(b, a))
+        };
+        let (mut known, mut fresh) = (BTreeSet::from([host]), vec![host]);
+        while let Some(next) = fresh.pop() {
+            for other in 0..self.hosts.len() {
+                if there(other) && open(next, other) && known.insert(other) {
+                    fresh.push(other);
+                }
+            }
+        }
+        // Whoever is there may have been there under an earlier identity a moment ago.
+        let identities = self.of_peer.iter().filter(|(_, host)| known.contains(host));
+        identities.map(|(peer, _)| *peer).collect()
+    }
+
+    /// Whether a majority of each mesh's last view lives, or can come back from its disks.
+    pub(super) fn is_majority_alive(&self) -> bool {
+        let living: BTreeSet<PeerId> =
+            self.hosts.iter().filter(|host| host.is_running()).map(|host| host.life.peer).collect();
+        let meshes: BTreeSet<_> = self.truth.views.keys().map(|(mesh, _)| *mesh).collect();
+        meshes.iter().all(|mesh| {
+            self.truth.latest(*mesh).is_none_or(|view| view.is_quorum(&living))
+        })
+    }
+}
