@@ -2,7 +2,7 @@
 
 use formic_completion::{Effect as JobEffect, Event as JobEvent, Input as JobInput};
 use formic_core::JobId;
-use formic_healing::{Effect as HealingEffect, Event as Verdict};
+use formic_healing::{Belief, Effect as HealingEffect, Event as Verdict};
 use formic_mesh::{Effect as MeshEffect, Event as Membership};
 use formic_work::{Effect as WorkEffect, Input as WorkInput, Place, TaskId};
 
@@ -36,6 +36,11 @@ impl Node {
             }
             Membership::Added { life } => {
                 self.steps.push_back(Step::Healing(formic_healing::Input::Watch { life }));
+                // A successor is heard on its link before its record comes: without this it would stay fresh
+                // and never be given work.
+                let heard = self.healing.belief(life).filter(|(belief, _)| *belief == Belief::Up);
+                let up = |_| Step::Mesh(formic_mesh::Input::Up { life });
+                self.steps.extend(heard.map(up));
                 self.steps.push_back(roster_changed);
             }
             Membership::Changed { .. } => self.steps.push_back(roster_changed),
