@@ -95,8 +95,9 @@ impl Kept {
         let shelf = record.shelf();
         let records = self.shelves.entry(shelf).or_default();
         if record.closes() {
+            let again = records.iter().any(|(_, earlier)| earlier.closes());
             records.clear();
-            if matches!(record, Record::Job { .. }) {
+            if !again && matches!(record, Record::Job { .. }) {
                 self.closed.push_back(shelf);
             }
         }
@@ -113,5 +114,51 @@ impl Kept {
         let mut numbered: Vec<_> = self.shelves.values().flatten().collect();
         numbered.sort_unstable_by_key(|(number, _)| *number);
         numbered.into_iter().map(|(_, record)| record.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use formic_completion::{Certificate, Decree, Record as JobRecord, Statement, Tally};
+    use formic_core::{Digest, Outcome, Output};
+
+    use super::*;
+
+    fn job(number: u32) -> JobId {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        JobId::from_bytes(bytes)
+    }
+
+    fn closed(number: u32) -> Record {
+        let outcome = Outcome::Ok(Output::default());
+        let statement = Statement {
+            job: job(number),
+            plan: Digest::of(&[b"p"]),
+            result: outcome.digest(),
+            tally: Tally::default(),
+            home: vec![],
+            sealed: vec![],
+            excluded: vec![],
+        };
+        let decree = Arc::new(Decree { outcome, tally: Tally::default() });
+        let certificate = Arc::new(Certificate { statement, attestations: vec![] });
+        Record { job: job(number), record: JobRecord::Closed { decree, certificate } }
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_newest_verdicts_only() {
+        let mut journal = Journal::new(None, Incarnation(1));
+        let count = u32::try_from(CLOSED_MAX).unwrap() + 3;
+        // The same verdict twice, as a disk would see it: the second replaces the first.
+        journal.append(vec![closed(0), closed(0)]).await.unwrap();
+        journal.append((1..count).map(closed).collect()).await.unwrap();
+        let records = journal.records().await.unwrap();
+        assert_eq!(records.len(), CLOSED_MAX);
+        assert_eq!(records.last(), Some(&closed(count - 1)));
+        assert!(!records.contains(&closed(0)));
+        assert_eq!(journal.begin_next_life().await.unwrap(), Incarnation(2));
     }
 }

@@ -56,6 +56,20 @@ fn closed(byte: u8) -> Record {
 }
 
 #[test]
+fn a_life_that_begins_in_place_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let clone = store.clone();
+    store.append(&[home(&store, 1), fact(&store, 1, 2)]).unwrap();
+    assert_eq!(store.begin_next_life().unwrap(), Incarnation(2));
+    assert_eq!(clone.identity().life(), store.identity().life());
+    assert_eq!(store.incarnation(), Incarnation(2));
+    assert_eq!(store.records().unwrap().len(), 2, "the next life begins with what was kept");
+    drop((store, clone));
+    assert_eq!(Store::open(dir.path()).unwrap().incarnation(), Incarnation(3));
+}
+
+#[test]
 fn a_store_keeps_its_key_and_raises_its_incarnation() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
