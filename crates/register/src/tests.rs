@@ -4,6 +4,7 @@ use formic_core::{Digest, Incarnation, Life, PeerId, Protocol, Random, Time};
 
 use crate::{Ballot, Effect, Error, Input, Message, Record, Register, is_quorum};
 
+mod claims;
 mod interleavings;
 
 fn life(rank: usize, incarnation: u64) -> Life {
