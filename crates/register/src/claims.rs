@@ -54,6 +54,8 @@ pub struct Claims<V> {
     moving: BTreeSet<Task>,
     transfer: Option<Time>,
     claims: BTreeMap<Task, claimant::Claim<V>>,
+    /// The first unused attempt of tasks that were given up in this view: a life uses a fence once.
+    used: BTreeMap<Task, u64>,
     serial: u64,
     /// Empty between two inputs.
     out: Vec<Effect<V>>,
@@ -75,6 +77,7 @@ impl<V: Value> Claims<V> {
             moving: BTreeSet::new(),
             transfer: None,
             claims: BTreeMap::new(),
+            used: BTreeMap::new(),
             serial: 0,
             out: vec![],
             local: VecDeque::new(),
@@ -89,6 +92,11 @@ impl<V: Value> Claims<V> {
     /// Whether this life has a claim of `task` open.
     pub fn claims_task(&self, task: Task) -> bool {
         self.claims.contains_key(&task)
+    }
+
+    /// Whether a result of `task` may be committed: it was granted, whether or not its lease ran out.
+    pub fn may_commit(&self, task: Task) -> bool {
+        self.claims.get(&task).is_some_and(claimant::Claim::may_commit)
     }
 
     /// The decided result of `task`, as far as this peer knows.
@@ -169,6 +177,7 @@ impl<V: Value> Claims<V> {
         let known = self.registers.len();
         self.registers.retain(|task, _| task.job != job);
         self.moving.retain(|task| task.job != job);
+        self.used.retain(|task, _| task.job != job);
         self.arm_transfer();
         if self.registers.len() < known {
             self.record(Record::Forgotten(job));
@@ -192,6 +201,7 @@ impl<V: Value> Claims<V> {
             Input::Restore(records) => self.restore(records, self.now),
             Input::View(view) => {
                 self.enter(view);
+                self.used.clear();
                 self.move_claims();
             }
             Input::Claim { task, born, attempt, lease } => self.claim(task, born, attempt, lease),

@@ -135,6 +135,7 @@ impl<V> Claim<V> {
 impl<V: Value> Claims<V> {
     pub(super) fn claim(&mut self, task: Task, born: Epoch, attempt: u64, length: Duration) {
         let phase = Phase::Waiting { until: None };
+        let attempt = self.used.remove(&task).unwrap_or_default().max(attempt);
         let claim = Claim { born, attempt, length, tries: 0, resend: None, overdue: None, phase };
         self.claims.insert(task, claim);
         self.prepare(task);
@@ -366,7 +367,7 @@ impl<V: Value> Claims<V> {
         let Some(claim) = self.claims.get(&task) else { return };
         match (&claim.phase, promised) {
             (Phase::Committing { origin: Origin::Own, .. }, Some(promised)) => {
-                self.claims.remove(&task);
+                self.drop_claim(task);
                 self.event(Event::Refused { task, why: Denial::Superseded { promised } });
             }
             // A lease ends when it ends: a higher promise means that it ended at that replica.
@@ -416,7 +417,13 @@ impl<V: Value> Claims<V> {
 
     pub(super) fn on_release_claim(&mut self, task: Task) {
         self.let_go(task);
-        self.claims.remove(&task);
+        self.drop_claim(task);
+    }
+
+    fn drop_claim(&mut self, task: Task) {
+        if let Some(claim) = self.claims.remove(&task) {
+            self.used.insert(task, claim.attempt);
+        }
     }
 
     /// X5: a grant survives the move; what was asked of the replicas before is asked of these.

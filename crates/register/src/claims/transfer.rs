@@ -11,7 +11,7 @@ use formic_core::{Epoch, Life, PeerId, Time, View};
 use super::{
     Claims,
     lease::{Lease, replica_end},
-    message::{Message, Record, Snapshot, Task, Value},
+    message::{Message, Record, Snapshot, Stamp, Task, Value},
     replica::{REGISTERS_MAX, Register},
 };
 
@@ -181,7 +181,11 @@ impl<V: Value> Claims<V> {
         let Some(register) = self.registers.get_mut(&task) else { return };
         let Some(answered) = register.pulling.get_mut(&epoch) else { return };
         answered.insert(from.peer);
-        register.promised = register.promised.max(state.promised);
+        // R1b: a fence that was promised here stays with the life it was promised to.
+        let fence = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.fence);
+        if fence(state.promised) > fence(register.promised) {
+            register.promised = state.promised;
+        }
         let newer = |old: &Option<(_, V)>, new: &Option<(_, V)>| {
             new.as_ref().map(|(stamp, _)| *stamp) > old.as_ref().map(|(stamp, _)| *stamp)
         };
@@ -217,8 +221,10 @@ impl<V: Value> Claims<V> {
             return;
         }
         register.installed = register.installed.max(Some(epoch));
-        register.pulling.retain(|at, _| *at > epoch);
         self.extend(task);
+        if let Some(register) = self.registers.get_mut(&task) {
+            register.pulling.retain(|at, _| Some(*at) > register.installed);
+        }
         self.persist(task);
         self.settle(task);
     }

@@ -219,10 +219,13 @@ impl World {
 
     fn work(&mut self, at: usize, fate: Fate) {
         let task = task(u8::try_from(self.random.below(2)).unwrap());
-        let now = self.local(at);
+        let gives_up = self.random.chance(200);
         let host = &self.hosts[at];
         let current = host.told.checked_sub(1).map(|last| &self.views[last]);
-        if host.machine.held(task, now).is_some() {
+        if gives_up && host.machine.claims_task(task) {
+            return self.feed(at, Input::Release { task }, fate);
+        }
+        if host.machine.may_commit(task) {
             self.values += 1;
             let value = self.values;
             return self.feed(at, Input::Commit { task, value }, fate);
