@@ -245,7 +245,7 @@ impl World {
         let at = self.below(PEERS);
         match self.random.below(100) {
             0..=9 => {
-                self.real_us += self.random.below(if faults { 150_000 } else { 40_000 });
+                self.real_us += self.random.below(if faults { 150_000 } else { 8_000 });
                 if self.hosts[at].machine.deadline().is_some_and(|due| due <= self.local(at)) {
                     self.feed(at, Input::Deadline, fate);
                 }
