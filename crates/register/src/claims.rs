@@ -19,6 +19,9 @@ mod sets;
 mod transfer;
 mod vet;
 
+#[cfg(test)]
+mod shift;
+
 use core::mem;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -6,6 +6,7 @@ use crate::{Ballot, Effect, Error, Input, Message, Record, Register, is_quorum};
 
 mod claims;
 mod interleavings;
+mod model;
 
 fn life(rank: usize, incarnation: u64) -> Life {
     let byte = u8::try_from(rank).unwrap() + 1;

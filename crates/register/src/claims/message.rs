@@ -51,7 +51,7 @@ pub struct Stamp {
 }
 
 /// What every question of a claimant, and every answer to it, is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ask {
     /// The task.
     pub task: Task,
@@ -64,7 +64,7 @@ pub struct Ask {
 }
 
 /// Why a replica does not do what it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Refusal {
     /// It promised this fence, which is not below the asked one.
     Lower {
@@ -92,7 +92,7 @@ pub enum Refusal {
 }
 
 /// How long a life may believe to be the only one, as a replica sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Leased {
     /// Whose lease.
     pub holder: Life,
@@ -103,7 +103,7 @@ pub struct Leased {
 }
 
 /// What a replica knows of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Snapshot<V> {
     /// The highest promise.
     pub promised: Option<Stamp>,
@@ -116,7 +116,7 @@ pub struct Snapshot<V> {
 }
 
 /// What claimants and replicas say to each other. All idempotent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message<V> {
     /// R1: promise me this fence, and to nobody else while the lease runs.
     Prepare {
