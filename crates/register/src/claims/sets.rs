@@ -144,3 +144,6 @@ impl Views {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use super::life;
 use crate::claims::{Claims, Effect, Input, Task, Value};
 
 mod model;
+mod rules;
 mod schedules;
 
 impl Value for u32 {
