@@ -35,6 +35,7 @@
 //! is granted in advance to rank 0, which saves a round trip where nothing fails; half of
 //! the replicas with the anchor is a quorum, so that a mesh of two survives the loss of one.
 
+pub mod claims;
 mod error;
 mod message;
 mod register;
