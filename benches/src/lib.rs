@@ -40,6 +40,10 @@ pub struct Done {
     pub announcements: usize,
 }
 
+mod swim;
+
+pub use swim::{Swim, Tuning};
+
 enum Next<M> {
     Happened(usize, Happened<M>),
     Body(usize, usize),

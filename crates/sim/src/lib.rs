@@ -47,6 +47,7 @@
 
 pub mod comparators;
 pub mod completion;
+pub mod detect;
 mod draw;
 pub mod oracles;
 mod truth;
