@@ -219,7 +219,7 @@ impl Certificate {
                 None => return Err(BadCertificate::SignerNotHome { signer: *signer }),
             };
         }
-        if !formic_register::is_quorum(&ranks, home.len()) {
+        if !formic_register::is_quorum(&ranks, home.len(), 0) {
             return Err(BadCertificate::NoQuorum { signers: ranks.len(), home: home.len() });
         }
         Ok(())

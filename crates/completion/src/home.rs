@@ -126,7 +126,7 @@ impl Completion {
     }
 
     fn check_accepted(&mut self) {
-        let quorum = is_quorum(&self.home.stored, self.home.lives.len());
+        let quorum = is_quorum(&self.home.stored, self.home.lives.len(), 0);
         if self.home.origin == Origin::Submitted && quorum {
             self.home.origin = Origin::Accepted;
             self.event(Event::Accepted);
@@ -346,7 +346,7 @@ impl Completion {
             **life == self.me || self.members.is_known(**life) && !self.members.is_down(**life)
         };
         let ranks = self.home.lives.iter().enumerate().filter(here).map(|(rank, _)| rank).collect();
-        is_quorum(&ranks, self.home.lives.len())
+        is_quorum(&ranks, self.home.lives.len(), 0)
     }
 
     /// T17, always last (8.3 #10).

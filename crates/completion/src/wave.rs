@@ -241,7 +241,7 @@ impl Completion {
         let signed = |(_, life): &(usize, &Life)| self.wave.attestations.contains_key(life);
         let ranks =
             statement.home.iter().enumerate().filter(signed).map(|(rank, _)| rank).collect();
-        if !is_quorum(&ranks, statement.home.len()) {
+        if !is_quorum(&ranks, statement.home.len(), 0) {
             return;
         }
         let Some(decree) = self.home.decided.as_deref().cloned() else { return };

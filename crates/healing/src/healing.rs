@@ -1,232 +1,306 @@
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use formic_core::{Life, PeerId, Protocol, Sink, Time, earliest, transport::CloseReason};
+use formic_core::{Life, Member, PeerId, Protocol, Random, Sink, Time, View, earliest};
 
-use crate::{Belief, Cause, Config, Effect, Error, Event, Fate, Input, Message, subject::Subject};
+use crate::{
+    Belief, Busy, Config, Effect, Error, Event, Fate, Input, Message, Standing,
+    chain::Chain,
+    force::Forcing,
+    pause::Pausing,
+    watch::{Told, Watch},
+};
 
-/// The failure detector of one peer: an opinion about every member.
+/// The failure detector and the views of one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Healing {
-    config: Config,
-    subjects: BTreeMap<PeerId, Subject>,
-    /// Every link that is up, watched or not.
-    links: BTreeMap<PeerId, (Life, Fate)>,
-    seq: u64,
-    /// `None`: nobody is to hear beats.
-    beat_at: Option<Time>,
-    /// No subject's silence is too long before this moment.
-    check_at: Option<Time>,
-    now: Time,
+    pub(crate) config: Config,
+    pub(crate) me: Member,
+    pub(crate) random: Random,
+    pub(crate) now: Time,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) chain: Chain,
+    /// Every link that is up, member or not.
+    pub(crate) links: BTreeMap<PeerId, (Life, Fate)>,
+    /// Later lives of members' peers: they vote, and wait to be admitted.
+    pub(crate) returned: BTreeMap<PeerId, Life>,
+    pub(crate) standing: Standing,
+    /// Verdicts that this peer keeps to itself while it may be the one that is cut off.
+    pub(crate) held: BTreeMap<Life, Time>,
+    pub(crate) rumors: VecDeque<Rumor>,
+    pub(crate) timers: Timers,
+    pub(crate) pace: Pace,
+    pub(crate) pausing: Pausing,
+    pub(crate) forcing: Option<Forcing>,
+    /// Lives condemned within the last half second.
+    pub(crate) loss: Vec<Life>,
+    /// When views and verdicts were last shown to a peer.
+    pub(crate) shown: BTreeMap<PeerId, Time>,
+    pub(crate) counters: Counters,
+    pub(crate) fresh: bool,
+    pub(crate) out: Vec<Effect>,
+}
+
+/// A message that spreads: to four random members, four times.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Rumor {
+    pub(crate) message: Message,
+    pub(crate) left: u8,
+    pub(crate) at: Time,
+}
+
+/// When what is due at the earliest. Firing early is harmless.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Timers {
+    pub(crate) beat: Option<Time>,
+    pub(crate) silence: Option<Time>,
+    pub(crate) alert: Option<Time>,
+    pub(crate) probe: Option<Time>,
+    pub(crate) quorum: Option<Time>,
+    pub(crate) loss: Option<Time>,
+}
+
+/// How often this peer beats.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pace {
+    pub(crate) seq: u64,
+    pub(crate) busy: Busy,
+    /// Since when there is nothing that others wait for.
+    pub(crate) idle_since: Time,
+    /// Full-rate beats left before it gets quiet.
+    pub(crate) fading: u8,
+    /// No alerts before this moment: this peer stalled.
+    pub(crate) humble_until: Time,
+    pub(crate) lag_ms: u16,
+}
+
+/// What happened so far: monotone counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Verdicts reached or believed here.
+    pub verdicts: u64,
+    /// Of these: taken back.
+    pub false_verdicts: u64,
+    /// Members evicted by views seen here.
+    pub evictions: u64,
+    /// Views installed here.
+    pub views: u64,
 }
 
 impl Healing {
-    /// A detector that watches nobody.
+    /// A peer that belongs to no view yet. `random` decides whom it tells first.
     ///
     /// # Errors
     /// A value of `config` is out of its range.
-    pub fn new(config: Config) -> Result<Self, Error> {
+    pub fn new(config: Config, me: Member, random: Random) -> Result<Self, Error> {
         config.check()?;
         Ok(Self {
             config,
-            subjects: BTreeMap::new(),
-            links: BTreeMap::new(),
-            seq: 0,
-            beat_at: None,
-            check_at: None,
+            me,
+            random,
             now: Time::ZERO,
+            watch: None,
+            chain: Chain::default(),
+            links: BTreeMap::new(),
+            returned: BTreeMap::new(),
+            standing: Standing::Lost,
+            held: BTreeMap::new(),
+            rumors: VecDeque::new(),
+            timers: Timers::default(),
+            pace: Pace {
+                seq: 0,
+                busy: Busy::Yes,
+                idle_since: Time::ZERO,
+                fading: 0,
+                humble_until: Time::ZERO,
+                lag_ms: 0,
+            },
+            pausing: Pausing::default(),
+            forcing: None,
+            loss: Vec::new(),
+            shown: BTreeMap::new(),
+            counters: Counters::default(),
+            fresh: true,
+            out: Vec::new(),
         })
     }
 
-    /// What is believed about a life, and when it was last heard. `None`: it is not watched.
+    /// The last committed view that this peer knows.
+    pub fn view(&self) -> Option<&Arc<View>> {
+        self.watch.as_ref().map(|watch| &watch.view)
+    }
+
+    /// Whether this life is a member of the last committed view.
+    pub fn is_member(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.me.is_some())
+    }
+
+    /// Whether this peer belongs to a majority.
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// What is believed about a member, and when it was last heard. `None`: it is none.
     pub fn belief(&self, life: Life) -> Option<(Belief, Time)> {
-        let subject = self.subjects.get(&life.peer).filter(|subject| subject.life == life)?;
+        let watch = self.watch.as_ref()?;
+        let subject = watch.subject(watch.place_of(life)?);
         Some((subject.belief, subject.heard))
     }
 
-    /// All watched lives, sorted by peer.
+    /// All other members in the order of the view.
     pub fn subjects(&self) -> impl Iterator<Item = (Life, Belief)> {
-        self.subjects.values().map(|subject| (subject.life, subject.belief))
+        let subjects = self.watch.iter().flat_map(|watch| &watch.subjects);
+        let me = self.me.life;
+        let others = subjects.filter(move |subject| subject.life() != me);
+        others.map(|subject| (subject.life(), subject.belief))
     }
 
-    #[cfg(test)]
-    pub(crate) const fn now(&self) -> Time {
-        self.now
+    /// Members that were reported as up and not as down since; sorted. O(members).
+    pub fn up(&self) -> Vec<Life> {
+        let subjects = self.watch.iter().flat_map(|watch| &watch.subjects);
+        let up = subjects.filter(|subject| subject.told == Told::Up);
+        let mut lives: Vec<Life> = up.map(|subject| subject.life()).collect();
+        lives.sort_unstable();
+        lives
     }
 
-    fn on_watch(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
-        let known = self.subjects.get(&life.peer).map(|subject| subject.life.incarnation);
-        if known.is_some_and(|known| known >= life.incarnation) {
-            return;
-        }
-        self.end(life.peer, Cause::Restarted, out);
-        self.subjects.insert(life.peer, Subject::new(life, now));
-        self.watch_soon(now);
-        // A link proves that its other end was there when it came up.
-        if self.links.get(&life.peer).is_some_and(|&(linked, _)| linked == life) {
-            self.heard(now, life, out);
-            self.beat_soon(now);
-        }
+    /// What happened so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
     }
 
-    fn on_forget(&mut self, life: Life) {
-        if self.subjects.get(&life.peer).is_some_and(|subject| subject.life == life) {
-            self.subjects.remove(&life.peer);
-        }
-    }
-
-    fn on_link_up(&mut self, now: Time, life: Life, fate: Fate, out: &mut impl Sink<Effect>) {
-        self.links.insert(life.peer, (life, fate));
-        self.heard(now, life, out);
-        self.beat_soon(now);
-    }
-
-    fn on_link_down(
-        &mut self,
-        now: Time,
-        life: Life,
-        reason: CloseReason,
-        out: &mut impl Sink<Effect>,
-    ) {
-        let linked = self.links.get(&life.peer).copied();
-        if linked.is_some_and(|(linked, _)| linked == life) {
-            self.links.remove(&life.peer);
-        }
-        if self.belief(life).is_none() {
-            return;
-        }
-        let shared = linked == Some((life, Fate::Shared));
-        match reason {
-            CloseReason::Gone if shared => self.end(life.peer, Cause::Gone, out),
-            CloseReason::PeerRestarted => self.end(life.peer, Cause::Restarted, out),
-            _ if shared => self.rearm(now, life),
-            _ => {} // No evidence: the time since it was last heard runs on.
-        }
-    }
-
-    /// Over a shared-fate link nobody beats: silence counts from its end.
-    fn rearm(&mut self, now: Time, life: Life) {
-        if let Some(subject) = self.subjects.get_mut(&life.peer) {
-            subject.heard = now;
-        }
-        self.watch_soon(now);
-    }
-
-    fn on_message(
-        &mut self,
-        now: Time,
-        from: Life,
-        Message::Beat { seq }: Message,
-        out: &mut impl Sink<Effect>,
-    ) -> Result<(), Error> {
-        if let Some(subject) = self.subjects.get_mut(&from.peer)
-            && subject.life == from
-        {
-            if seq <= subject.seq {
-                return Err(Error::OldBeat { from, seq, newest: subject.seq });
+    /// Asserts what must hold between any two inputs: O(members).
+    ///
+    /// # Panics
+    /// If an invariant is broken.
+    pub fn check(&self) {
+        assert!(self.out.is_empty(), "{} left effects behind", self.me.life);
+        let Some(watch) = &self.watch else { return };
+        let mut condemned = 0;
+        for (n, subject) in watch.subjects.iter().enumerate() {
+            assert_eq!(watch.view.members[n], subject.member, "subjects follow the view");
+            if subject.is_condemned() {
+                condemned ^= formic_core::mix(crate::message::number(subject.life().peer));
             }
-            subject.seq = seq;
+            let held = self.held.contains_key(&subject.life());
+            assert!(!held || subject.told == Told::Up, "{} is held but down", subject.life());
         }
-        self.heard(now, from, out);
+        assert_eq!(condemned, watch.condemned, "the digest follows the condemned");
+        assert!(watch.duties.iter().all(|place| Some(*place) != watch.me), "nobody watches itself");
+        self.chain.check();
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.push(Effect::Event(event));
+    }
+
+    pub(crate) fn send(&mut self, to: Life, message: Message) {
+        self.out.push(Effect::Send { to, message });
+    }
+
+    /// The life that speaks for a peer: the newest one met.
+    pub(crate) fn newest(&self, life: Life) -> Life {
+        self.returned.get(&life.peer).copied().unwrap_or(life).max(life)
+    }
+
+    /// Spreads a message from here on.
+    pub(crate) fn spread(&mut self, message: Message) {
+        let beaten = self.watch.as_ref().is_some_and(|watch| watch.rings.observers > 0);
+        if beaten && !self.rumors.iter().any(|rumor| rumor.message == message) {
+            self.rumors.push_back(Rumor { message, left: 4, at: self.now });
+        }
+    }
+
+    fn spread_due(&mut self) {
+        let mut rumors = core::mem::take(&mut self.rumors);
+        for rumor in &mut rumors {
+            if rumor.at <= self.now {
+                rumor.left -= 1;
+                rumor.at = self.now + SPREAD_EVERY;
+                for to in self.some_members(SPREAD_TO) {
+                    self.send(to, rumor.message.clone());
+                }
+            }
+        }
+        rumors.retain(|rumor| rumor.left > 0);
+        self.rumors.extend(rumors);
+    }
+
+    /// Up to `count` different members that are not condemned, by chance.
+    pub(crate) fn some_members(&mut self, count: usize) -> Vec<Life> {
+        let Some(watch) = &self.watch else { return Vec::new() };
+        let mut chosen = Vec::with_capacity(count);
+        for _ in 0..count * 4 {
+            let bound = watch.subjects.len() as u64;
+            let n = usize::try_from(self.random.below(bound)).unwrap_or(0);
+            let subject = &watch.subjects[n];
+            let life = subject.life();
+            if !subject.is_condemned() && life != self.me.life && !chosen.contains(&life) {
+                chosen.push(life);
+                if chosen.len() == count {
+                    break;
+                }
+            }
+        }
+        chosen
+    }
+
+    fn on_deadline(&mut self) {
+        let due = |at: Option<Time>, now: Time| at.is_some_and(|at| at <= now);
+        let now = self.now;
+        let Some(first) = self.deadline().filter(|first| *first <= now) else { return };
+        self.mind_lateness(now.since(first));
+        if due(self.timers.silence, now) {
+            self.check_silence();
+        }
+        if due(self.timers.alert, now) {
+            self.alert();
+        }
+        if due(self.timers.probe, now) {
+            self.probe_due();
+        }
+        if due(self.timers.beat, now) {
+            self.beat();
+        }
+        if due(self.timers.loss, now) {
+            self.timers.loss = None;
+            let lives = core::mem::take(&mut self.loss);
+            self.event(Event::Loss { lives });
+        }
+        self.release_held();
+        self.pause_deadline();
+        self.force_deadline();
+        self.chain_deadline();
+    }
+
+    fn dispatch(&mut self, input: Input) -> Result<(), Error> {
+        match input {
+            Input::Restore(records) => self.on_restore(records)?,
+            Input::Found => self.on_found(),
+            Input::Joined(view) => self.on_joined(view)?,
+            Input::Admit(member) => self.on_admit(member),
+            Input::LinkUp { life, fate } => self.on_link_up(life, fate),
+            Input::LinkDown { life, reason } => self.on_link_down(life, reason),
+            Input::Heard { life } => self.heard(life),
+            Input::Message { from, message } => self.on_message(from, message)?,
+            Input::Left { life } => self.on_left(life),
+            Input::Busy(busy) => self.on_busy(busy),
+            Input::Pause(span) => self.on_pause(span),
+            Input::Resume => self.on_resume(),
+            Input::ForceView { members, epoch, reason } => self.on_force(members, epoch, reason),
+            Input::Deadline => self.on_deadline(),
+        }
         Ok(())
     }
-
-    fn on_left(&mut self, life: Life, out: &mut impl Sink<Effect>) {
-        if self.belief(life).is_some() {
-            self.end(life.peer, Cause::Left, out);
-        }
-    }
-
-    fn heard(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
-        let Some(subject) = self.subjects.get_mut(&life.peer) else { return };
-        if life.incarnation > subject.life.incarnation {
-            self.on_watch(now, life, out);
-            return;
-        }
-        if life != subject.life || subject.belief == Belief::Ended {
-            return;
-        }
-        subject.heard = now;
-        if subject.belief != Belief::Up {
-            subject.belief = Belief::Up;
-            self.watch_soon(now);
-            out.push(Effect::Event(Event::Up { life }));
-        }
-    }
-
-    /// The life of this peer that is watched is dead for good.
-    fn end(&mut self, peer: PeerId, cause: Cause, out: &mut impl Sink<Effect>) {
-        let Some(subject) = self.subjects.get_mut(&peer) else { return };
-        let was = core::mem::replace(&mut subject.belief, Belief::Ended);
-        if was == Belief::Up {
-            out.push(Effect::Event(Event::Down { life: subject.life, cause }));
-        }
-    }
-
-    fn on_deadline(&mut self, now: Time, out: &mut impl Sink<Effect>) {
-        let Some(due) = self.deadline() else { return };
-        if due > now {
-            return;
-        }
-        if now.since(due) > self.config.lateness && formic_core::rule!("healing/lateness") {
-            // This peer stalled. What it did not hear meanwhile accuses nobody.
-            for subject in self.subjects.values_mut() {
-                subject.heard = now;
-            }
-        }
-        if self.beat_at.is_some_and(|at| at <= now) {
-            self.beat(now, out);
-        }
-        if self.check_at.is_some_and(|at| at <= now) {
-            self.check_silence(now, out);
-        }
-    }
-
-    fn beat(&mut self, now: Time, out: &mut impl Sink<Effect>) {
-        self.seq += 1;
-        let message = Message::Beat { seq: self.seq };
-        let targets = self.beaten();
-        for &to in &targets {
-            out.push(Effect::Send { to, message });
-        }
-        self.beat_at = (!targets.is_empty()).then_some(now + self.config.interval);
-    }
-
-    /// Watched lives at the other end of a link without shared fate.
-    fn beaten(&self) -> Vec<Life> {
-        let own = self.links.values().filter(|(_, fate)| *fate == Fate::Own);
-        own.map(|&(life, _)| life).filter(|&life| self.belief(life).is_some()).collect()
-    }
-
-    fn check_silence(&mut self, now: Time, out: &mut impl Sink<Effect>) {
-        let timeout = self.config.timeout;
-        let mut next = None;
-        for subject in self.subjects.values_mut().filter(|s| s.belief == Belief::Up) {
-            let link = self.links.get(&subject.life.peer);
-            if link.is_some_and(|&link| link == (subject.life, Fate::Shared)) {
-                continue;
-            }
-            let due = subject.heard + timeout;
-            if due > now {
-                next = earliest(next, Some(due));
-            } else {
-                subject.belief = Belief::Down;
-                let (life, cause) = (subject.life, Cause::Silent);
-                out.push(Effect::Event(Event::Down { life, cause }));
-            }
-        }
-        self.check_at = next;
-    }
-
-    fn watch_soon(&mut self, now: Time) {
-        self.check_at = earliest(self.check_at, Some(now + self.config.timeout));
-    }
-
-    fn beat_soon(&mut self, now: Time) {
-        if self.beat_at.is_none() && !self.beaten().is_empty() {
-            self.beat_at = Some(now);
-        }
-    }
 }
+
+/// How many members hear a rumor at once.
+const SPREAD_TO: usize = 4;
+/// Between two of its rounds: several one-way delays of one site.
+const SPREAD_EVERY: Duration = Duration::from_millis(20);
 
 impl Protocol for Healing {
     type Input = Input;
@@ -242,21 +316,39 @@ impl Protocol for Healing {
         if now < self.now {
             return Err(Error::ClockWentBack { last: self.now, now });
         }
-        match input {
-            Input::Watch { life } => self.on_watch(now, life, out),
-            Input::Forget { life } => self.on_forget(life),
-            Input::LinkUp { life, fate } => self.on_link_up(now, life, fate, out),
-            Input::LinkDown { life, reason } => self.on_link_down(now, life, reason, out),
-            Input::Heard { life } => self.heard(now, life, out),
-            Input::Message { from, message } => self.on_message(now, from, message, out)?,
-            Input::Left { life } => self.on_left(life, out),
-            Input::Deadline => self.on_deadline(now, out),
+        let before = core::mem::replace(&mut self.now, now);
+        if let Err(error) = self.dispatch(input) {
+            self.now = before;
+            debug_assert!(self.out.is_empty(), "checks come before pushes");
+            return Err(error);
         }
-        self.now = now;
+        self.fresh = false;
+        self.check_quorum();
+        self.consider();
+        self.spread_due();
+        self.out.drain(..).for_each(|effect| out.push(effect));
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        earliest(self.beat_at, self.check_at)
+        let timers = &self.timers;
+        let rumor = self.rumors.iter().map(|rumor| rumor.at).min();
+        let held = self.held.values().min().copied();
+        let forcing = self.forcing.as_ref().map(|forcing| forcing.until);
+        [
+            timers.beat,
+            timers.silence,
+            timers.alert,
+            timers.probe,
+            timers.quorum,
+            timers.loss,
+            rumor,
+            held,
+            forcing,
+            self.pausing.deadline(),
+            self.chain.deadline(),
+        ]
+        .into_iter()
+        .fold(None, earliest)
     }
 }

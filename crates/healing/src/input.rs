@@ -1,20 +1,21 @@
-use formic_core::{Life, transport::CloseReason};
+use core::time::Duration;
+use std::sync::Arc;
 
-use crate::Message;
+use formic_core::{Epoch, Life, Member, PeerId, View, transport::CloseReason};
 
-/// What happened at this peer, as far as life and death are concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+use crate::{Message, Record};
+
+/// What happened at this peer, as far as life, death and views are concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
-    /// A life became a member: watch it. A higher incarnation ends the peer's older life.
-    Watch {
-        /// Who.
-        life: Life,
-    },
-    /// A life is no member any more. Its death is not reported.
-    Forget {
-        /// Who.
-        life: Life,
-    },
+    /// What was durable when the process ended, in order. Only as the first input.
+    Restore(Vec<Record>),
+    /// Found a mesh: this peer is its first member. Ignored where a view was restored.
+    Found,
+    /// A member let this peer in and showed this committed view.
+    Joined(Arc<View>),
+    /// A life asks to become a member and may: propose it.
+    Admit(Member),
     /// A link to a life came up, member or not.
     LinkUp {
         /// Who.
@@ -46,6 +47,21 @@ pub enum Input {
         /// Who.
         life: Life,
     },
+    /// Whether this peer holds anything that others wait for. Without, it beats quietly.
+    Busy(Busy),
+    /// This process is about to stand still for so long.
+    Pause(Duration),
+    /// It runs again.
+    Resume,
+    /// An operator decides to go on without a majority.
+    ForceView {
+        /// Who is left, this peer included.
+        members: Vec<PeerId>,
+        /// The last committed view that the operator saw.
+        epoch: Epoch,
+        /// Why, for people.
+        reason: String,
+    },
     /// The time asked for by `deadline()` has come.
     Deadline,
 }
@@ -57,4 +73,13 @@ pub enum Fate {
     Shared,
     /// Two processes or hosts: only silence tells.
     Own,
+}
+
+/// Whether a peer holds tasks, home duty or leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Busy {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
 }

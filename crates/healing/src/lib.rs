@@ -1,64 +1,84 @@
-//! Notice loss.
+//! Notice loss, agree on views, refuse split brain.
 //!
 //! ```text
-//!             heard                silent for `timeout`
-//!  Unheard ---------> Up ------------------------------> Down
-//!                     ^ |                                 |
-//!                     | +-- left, gone, restarted --+     |
-//!                     +------------- heard ---------|-----+
-//!                                                   v
-//!                                                 Ended
+//!            heard             own timeout            H of K observers
+//!  Unheard --------> Alive <----------------> Suspect ----------------> Condemned --view--> evicted
+//!                      ^          heard          | Alert to the others       |  ^
+//!                      +------------- heard, or Absolve by 2 ----------------+  +-- Gone, Left,
+//!                                                                                   Restarted
+//!  view e: its members vote in register View(e+1): Accept(cut) -> Accepted -> view e+1
 //! ```
 //!
-//! Every peer sends every member a beat each `interval`; whatever arrives from a life counts as
-//! heard. A verdict is an opinion: a stall longer than the timeout looks exactly like a crash, so
-//! nothing unsafe may follow from it.
+//! A verdict is an opinion, a view is a decision: nothing unsafe follows from a verdict, and majorities
+//! are counted in the last committed view, never among those one sees. Votes belong to the peer (its
+//! disk), work belongs to the life (its process).
 //!
 //! ```
-//! use formic_core::{Incarnation, Life, PeerId, Protocol, Time};
-//! use formic_healing::{Cause, Config, Effect, Event, Fate, Healing, Input};
+//! use formic_core::{FateId, Incarnation, Life, Member, PeerId, Protocol, Random, Time};
+//! use formic_healing::{Config, Effect, Event, Healing, Input, Standing};
 //!
-//! let peer = Life::new(PeerId::from_bytes([7; 32]), Incarnation(1));
-//! let mut healing = Healing::new(Config::default())?;
+//! let life = |n| Life::new(PeerId::from_bytes([n; 32]), Incarnation(1));
+//! let me = Member { life: life(1), fate: FateId(1) };
+//! let mut healing = Healing::new(Config::default(), me, Random::new(7))?;
 //! let mut out = Vec::new();
-//! healing.handle(Time::ZERO, Input::Watch { life: peer }, &mut out)?;
-//! healing.handle(Time::ZERO, Input::LinkUp { life: peer, fate: Fate::Own }, &mut out)?;
-//! assert_eq!(out, [Effect::Event(Event::Up { life: peer })]);
-//! while let Some(at) = healing.deadline() {
+//! healing.handle(Time::ZERO, Input::Found, &mut out)?;
+//! assert!(out.contains(&Effect::Event(Event::Quorum(Standing::Held))));
+//! // A second peer asks to become a member: of one the founder alone decides.
+//! healing.handle(Time::ZERO, Input::Admit(Member { life: life(2), fate: FateId(2) }), &mut out)?;
+//! while let Some(at) = healing.deadline().filter(|at| *at < Time::from_us(20_000)) {
 //!     healing.handle(at, Input::Deadline, &mut out)?;
-//!     if at >= Time::from_us(400_000) { break }
 //! }
-//! assert!(out.contains(&Effect::Event(Event::Down { life: peer, cause: Cause::Silent })));
+//! assert_eq!(healing.view().map(|view| view.members.len()), Some(2));
 //! # Ok::<(), formic_healing::Error>(())
 //! ```
 //!
 //! **Guarantees.**
-//! - `Up` and `Down` of one life alternate, `Up` first, whatever happens in whatever order, and an
-//!   older life is never reported after a newer one (`tests::properties::verdicts_alternate`).
-//! - A silent member is down after `timeout`, a beating one never (`tests::silence`).
-//! - A peer that stalled itself accuses nobody (`tests::silence::who_stalled_accuses_nobody`).
-//! - Death inside one process, a restart, a farewell are reported at once (`tests::links`).
+//! - At most one view per epoch, chained to its predecessor, decided by a majority of that one's peers
+//!   (`tests::world`, sim oracle `one_view`; rules `last-view`, `durable`).
+//! - `Up` and `Down` of one life alternate, `Up` first (`tests::world`).
+//! - One observer, or fewer than H of K, condemn nobody; a life that its observers hear is not
+//!   condemned (`tests::verdicts`).
+//! - A peer that stalled itself accuses nobody (`tests::silence`, rule `lateness`).
+//! - A peer without a majority of the last view says so, decides nothing, and keeps verdicts to itself
+//!   for `minority_hold` (`tests::quorum`, rule `held-down`).
+//! - When faults end, the live peers that a quorum connects reach one view of exactly the live ones
+//!   (`tests::world`, sim oracle `heals`).
 //!
-//! **Limits.** First form: every peer watches every other and decides alone; no views, quorums or
-//! observers. A peer whose deadlines are always late by more than `lateness` detects nothing.
+//! **Limits.** Crashes, stalls, loss, restarts; no liars: alerts and votes are not signed beyond the
+//! authenticated link, so a view is not yet a certificate that a stranger can check. Each life beats for
+//! itself, also where several peers of one process are watched from outside. A peer whose deadlines
+//! always come late accuses nobody.
 //!
-//! **Sources.** Heartbeats with a fixed timeout. Deviation from phi accrual (Hayashibara, Defago,
-//! Yared, Katayama, SRDS 2004): it adapts by slowing down, a fixed bound is what respawn times need.
+//! **Sources.** Rings of observers and H of K: Rapid (Suresh et al., USENIX ATC 2018). Views by
+//! single-decree consensus with a reserved first round: Lamport, *The Part-Time Parliament* (1998).
+//! Local health: Lifeguard (Dadgar, Phillips, Currey, 2018). Deviations: fixed timeouts, because phi
+//! accrual (Hayashibara et al., SRDS 2004) adapts by slowing down; implicit alerts and stand-ins for
+//! lost observers, so that many deaths at once are still found; half of a view decides with its most
+//! senior member.
 
+mod chain;
 mod config;
 mod effect;
 mod error;
+mod force;
 mod healing;
+mod hearing;
 mod input;
 mod message;
-mod subject;
+mod pause;
+mod probe;
+mod quorum;
+mod receive;
+mod rings;
 #[cfg(test)]
 mod tests;
+mod verdict;
+mod watch;
 
 pub use config::Config;
-pub use effect::{Cause, Effect, Event};
+pub use effect::{Cause, Effect, Event, ForceRefusal, PauseRefusal, Record, Standing};
 pub use error::Error;
-pub use healing::Healing;
-pub use input::{Fate, Input};
-pub use message::Message;
-pub use subject::Belief;
+pub use healing::{Counters, Healing};
+pub use input::{Busy, Fate, Input};
+pub use message::{BadCut, Beat, Cut, Evidence, Message};
+pub use watch::Belief;

@@ -6,12 +6,12 @@ use crate::Ballot;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The replicas are not 1 to 7 unique peers that include this one. The caller's fault.
-    #[error("expected 1 to 7 replicas of unique peers that include rank {rank}, found {count}")]
+    /// The replicas are not 1 to 4,096 unique peers that include this one and the anchor. The caller's fault.
+    #[error("expected 1 to 4,096 replicas of unique peers that include rank {rank}, found {count}")]
     Replicas {
         /// How many were given.
         count: usize,
-        /// This replica's rank.
+        /// This replica's rank, or the anchor's if that is higher.
         rank: usize,
     },
     /// The clock ran backwards. A bug in the driver.

@@ -7,7 +7,7 @@ pub struct Ballot {
     /// From 1. Round 1 belongs to rank 0.
     pub round: u64,
     /// The proposer's rank.
-    pub rank: u8,
+    pub rank: u16,
 }
 
 /// What replicas say to each other. All idempotent.

@@ -9,13 +9,31 @@ use crate::{Ballot, Effect, Error, Input, Message, Record};
 const RESEND: Duration = Duration::from_millis(250);
 /// The unit of the back-off after a refusal: longer than a round trip inside one site.
 const BACKOFF: Duration = Duration::from_millis(50);
-/// Larger groups cost more messages and survive no likelier disaster (healing.md section 8).
-const REPLICAS_MAX: usize = 7;
+/// As many as a view has members at most (healing.md section 10): all of them vote on the next one.
+const REPLICAS_MAX: usize = 4_096;
 
-/// Whether the replicas of these ranks decide among `count`: more than half, or half with the anchor
-/// where there are two.
-pub fn is_quorum(ranks: &BTreeSet<usize>, count: usize) -> bool {
-    ranks.len() * 2 > count || count == 2 && ranks.contains(&0)
+/// Whether the replicas of these ranks decide among `count`: more than half, or half with the one of
+/// rank `anchor`. Any two quorums of one group share a replica.
+pub fn is_quorum(ranks: &BTreeSet<usize>, count: usize, anchor: usize) -> bool {
+    ranks.len() * 2 > count || ranks.len() * 2 == count && ranks.contains(&anchor)
+}
+
+/// As [`is_quorum`], over whatever is known of each rank: one look-up, whatever their number.
+fn is_quorum_of<T>(known: &BTreeMap<usize, T>, count: usize, anchor: usize) -> bool {
+    known.len() * 2 > count || known.len() * 2 == count && known.contains_key(&anchor)
+}
+
+/// The ranks sorted by peer; `None` unless there are 1 to [`REPLICAS_MAX`] unique ones.
+fn order(replicas: &[Life]) -> Option<Vec<u16>> {
+    if replicas.is_empty() || replicas.len() > REPLICAS_MAX {
+        return None;
+    }
+    let count = u16::try_from(replicas.len()).ok()?;
+    let mut ranks: Vec<u16> = (0..count).collect();
+    let peer = |rank: &u16| replicas[usize::from(*rank)].peer;
+    ranks.sort_unstable_by_key(peer);
+    let unique = ranks.windows(2).all(|pair| peer(&pair[0]) < peer(&pair[1]));
+    unique.then_some(ranks)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +65,10 @@ enum Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Register<V> {
     replicas: Vec<Life>,
+    /// The ranks in the order of their peers, to find a sender among thousands.
+    by_peer: Vec<u16>,
     rank: usize,
+    anchor: usize,
     now: Time,
     fresh: bool,
     promised: Option<Ballot>,
@@ -62,19 +83,31 @@ pub struct Register<V> {
 }
 
 impl<V: Clone + Eq + Hash> Register<V> {
-    /// The replica of rank `rank` among `replicas`.
+    /// The replica of rank `rank` among `replicas`, anchored at rank 0.
     ///
     /// # Errors
-    /// [`Error::Replicas`] unless there are 1 to 7 unique peers and `rank` is one of them.
+    /// [`Error::Replicas`] unless there are 1 to 4,096 unique peers and `rank` is one of them.
     pub fn new(replicas: Vec<Life>, rank: usize) -> Result<Self, Error> {
-        let unique: BTreeSet<_> = replicas.iter().map(|life| life.peer).collect();
-        if rank >= replicas.len() || replicas.len() > REPLICAS_MAX || unique.len() != replicas.len()
-        {
-            return Err(Error::Replicas { count: replicas.len(), rank });
+        Self::anchored(replicas, rank, 0)
+    }
+
+    /// The replica of rank `rank` among `replicas`, where exactly half of them decide if the one of
+    /// rank `anchor` is among them. The reserved round 1 belongs to rank 0, whoever the anchor is.
+    ///
+    /// # Errors
+    /// [`Error::Replicas`] unless there are 1 to 4,096 unique peers and `rank` and `anchor` are two of
+    /// them or the same.
+    pub fn anchored(replicas: Vec<Life>, rank: usize, anchor: usize) -> Result<Self, Error> {
+        let refused = Error::Replicas { count: replicas.len(), rank: rank.max(anchor) };
+        let Some(by_peer) = order(&replicas) else { return Err(refused) };
+        if rank.max(anchor) >= replicas.len() {
+            return Err(refused);
         }
         Ok(Self {
             replicas,
+            by_peer,
             rank,
+            anchor,
             now: Time::ZERO,
             fresh: true,
             promised: None,
@@ -114,9 +147,10 @@ impl<V: Clone + Eq + Hash> Register<V> {
     }
 
     fn rank_of(&self, from: Life) -> Result<usize, Error> {
-        let same = |life: &Life| life.peer == from.peer;
-        match self.replicas.iter().position(same) {
-            Some(rank) if rank != self.rank => Ok(rank),
+        let peer = |rank: &u16| self.replicas[usize::from(*rank)].peer;
+        let place = self.by_peer.binary_search_by_key(&from.peer, peer);
+        match place.map(|place| usize::from(self.by_peer[place])) {
+            Ok(rank) if rank != self.rank => Ok(rank),
             _ => Err(Error::NotReplica { from }),
         }
     }
@@ -176,7 +210,7 @@ impl<V: Clone + Eq + Hash> Register<V> {
             return self.begin_accept(reserved, value, out);
         }
         let round = self.promised.map_or(1, |promised| promised.round).max(self.highest) + 1;
-        let ballot = Ballot { round, rank: u8::try_from(self.rank).unwrap_or(u8::MAX) };
+        let ballot = Ballot { round, rank: u16::try_from(self.rank).unwrap_or(u16::MAX) };
         // The own promise makes the ballot unique across restarts, so it goes first.
         self.promised = Some(ballot);
         out.push(Effect::Persist(Record::Promised(ballot)));
@@ -211,7 +245,7 @@ impl<V: Clone + Eq + Hash> Register<V> {
     /// R3: a quorum of promises; the newest accepted value wins over the own one.
     fn try_accept(&mut self, out: &mut impl Sink<Effect<V>>) {
         let Phase::Preparing { ballot, promises } = &self.phase else { return };
-        if !is_quorum(&promises.keys().copied().collect(), self.replicas.len()) {
+        if !is_quorum_of(promises, self.replicas.len(), self.anchor) {
             return;
         }
         let ballot = *ballot;
@@ -240,7 +274,7 @@ impl<V: Clone + Eq + Hash> Register<V> {
     /// R4: a quorum of votes for one ballot.
     fn try_decide(&mut self, out: &mut impl Sink<Effect<V>>) {
         let Phase::Accepting { value, votes, .. } = &self.phase else { return };
-        if is_quorum(votes, self.replicas.len()) {
+        if is_quorum(votes, self.replicas.len(), self.anchor) {
             let value = value.clone();
             self.decide(value.clone(), out);
             let ranks = self.replicas.iter().enumerate();

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use formic_core::{Incarnation, Life, PeerId, Protocol, Random, Time};
+use formic_core::{Digest, Incarnation, Life, PeerId, Protocol, Random, Time};
 
 use crate::{Ballot, Effect, Error, Input, Message, Record, Register, is_quorum};
 
@@ -26,7 +26,7 @@ fn feed(register: &mut Register<u32>, input: Input<u32>) -> Vec<Effect<u32>> {
     out
 }
 
-const fn ballot(round: u64, rank: u8) -> Ballot {
+const fn ballot(round: u64, rank: u16) -> Ballot {
     Ballot { round, rank }
 }
 
@@ -84,8 +84,52 @@ fn two() {
     let mut second = replica(2, 1);
     let out = feed(&mut second, Input::Propose(2));
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Decided(_))), "{out:?}");
-    assert!(is_quorum(&BTreeSet::from([0]), 2) && !is_quorum(&BTreeSet::from([1]), 2));
-    assert!(is_quorum(&BTreeSet::from([1, 2]), 3) && !is_quorum(&BTreeSet::from([0]), 3));
+    let quorum = |ranks: &[usize], count| is_quorum(&ranks.iter().copied().collect(), count, 0);
+    assert!(quorum(&[0], 2) && !quorum(&[1], 2));
+    assert!(quorum(&[1, 2], 3) && !quorum(&[0], 3));
+    assert!(quorum(&[0, 3], 4) && !quorum(&[1, 2], 4));
+}
+
+/// Any even count: the half with the anchor decides, whichever rank that is, and the other never.
+#[test]
+fn half_decides_with_the_anchor_only() {
+    for anchor in 0..4 {
+        let decides = |helper: usize| {
+            let mut first: Register<u32> = Register::anchored(group(4), 0, anchor).unwrap();
+            feed(&mut first, Input::Propose(1));
+            let message = Message::Accepted { ballot: ballot(1, 0) };
+            let out = feed(&mut first, Input::Message { from: life(helper, 1), message });
+            out.contains(&Effect::Decided(1))
+        };
+        for helper in 1..4 {
+            assert_eq!(decides(helper), anchor == 0 || anchor == helper, "{anchor}, {helper}");
+        }
+    }
+    assert!(Register::<u32>::anchored(group(3), 0, 3).is_err());
+}
+
+/// The members of a large view decide the next one, and no message costs them more than a look-up.
+#[test]
+fn a_thousand_replicas_decide() {
+    let peer = |rank: usize| PeerId::from_bytes(*Digest::of(&[&rank.to_be_bytes()]).as_bytes());
+    let lives: Vec<_> = (0..1_000).map(|rank| Life::new(peer(rank), Incarnation(1))).collect();
+    let mut late: Register<u32> = Register::new(lives.clone(), 700).unwrap();
+    let first = feed(&mut late, Input::Propose(7));
+    let prepare = Message::Prepare { ballot: ballot(2, 700) };
+    let asked = first
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Send { message, .. } if *message == prepare));
+    assert_eq!(asked.count(), 999);
+    let promise = Message::Promise { ballot: ballot(2, 700), accepted: None };
+    let accepted = Message::Accepted { ballot: ballot(2, 700) };
+    let mut decided = 0;
+    for (message, votes) in [(promise, 500), (accepted, 500)] {
+        for from in lives.iter().take(votes) {
+            let out = feed(&mut late, Input::Message { from: *from, message: message.clone() });
+            decided += out.iter().filter(|effect| **effect == Effect::Decided(7)).count();
+        }
+    }
+    assert_eq!(decided, 1);
 }
 
 #[test]
@@ -127,6 +171,7 @@ fn bad_input_is_refused_and_changes_nothing() {
     }
     assert!(Register::<u32>::new(group(3), 3).is_err());
     assert!(Register::<u32>::new(vec![life(0, 1), life(0, 2)], 0).is_err());
+    assert!(Register::<u32>::new(vec![], 0).is_err());
 }
 
 #[test]

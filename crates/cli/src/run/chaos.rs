@@ -88,7 +88,7 @@ pub(crate) fn has_quorum(alive: &[usize], home: &[Option<usize>]) -> bool {
     let ranks: BTreeSet<usize> = (0..home.len())
         .filter(|rank| home[*rank].is_none_or(|index| alive.contains(&index)))
         .collect();
-    home.is_empty() || is_quorum(&ranks, home.len())
+    home.is_empty() || is_quorum(&ranks, home.len(), 0)
 }
 
 #[cfg(test)]

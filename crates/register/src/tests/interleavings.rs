@@ -28,7 +28,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let count = [1, 2, 3, 3, 5, 7][usize::try_from(random.below(6)).unwrap()];
+        let count = [1, 2, 3, 3, 4, 5, 6, 7][usize::try_from(random.below(8)).unwrap()];
         Self {
             random,
             now: Time::ZERO,

@@ -209,7 +209,8 @@ impl<'a> World<'a> {
             host.alive && host.disk.iter().any(|record| matches!(record, Record::Home(_)))
         };
         let ranks = (0..self.plan.home).filter(|rank| keeps(&&self.hosts[*rank])).collect();
-        if self.truth.verdicts.is_empty() && !formic_register::is_quorum(&ranks, self.plan.home) {
+        if self.truth.verdicts.is_empty() && !formic_register::is_quorum(&ranks, self.plan.home, 0)
+        {
             self.report.waived = 1;
             return Ok(());
         }

@@ -1,0 +1,94 @@
+//! Whether this peer is among the majority (healing.md section 6).
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use formic_core::{PeerId, Time, earliest};
+
+use crate::{
+    Belief, Event, Healing, Standing,
+    watch::{Subject, Watch},
+};
+
+/// A member that is missed for this long is not in touch.
+pub(crate) const DOUBT: Duration = Duration::from_millis(500);
+
+impl Healing {
+    /// How many further crashes at once the majority survives, the anchor's among them. `None`: it is
+    /// lost.
+    pub fn margin(&self) -> Option<usize> {
+        let watch = self.watch.as_ref().filter(|_| self.standing == Standing::Held)?;
+        let mut left = self.in_touch(watch);
+        let anchor = watch.view.anchor().map(|member| member.life.peer);
+        let mut order: Vec<PeerId> = left.iter().copied().collect();
+        order.sort_by_key(|peer| Some(*peer) != anchor);
+        let survives = |peer: &&PeerId| {
+            left.remove(*peer);
+            watch.view.is_quorum(&left)
+        };
+        Some(order.iter().take_while(survives).count())
+    }
+
+    /// Peers of the view that are neither condemned, nor mute, nor missed for long, this one included.
+    pub(crate) fn in_touch(&self, watch: &Watch) -> BTreeSet<PeerId> {
+        let now = self.now;
+        let here = |subject: &&Subject| {
+            let peer = subject.life().peer;
+            if peer == self.me.life.peer || self.returned.contains_key(&peer) {
+                return true;
+            }
+            let believed = match subject.belief {
+                Belief::Alive => true,
+                // A newcomer must dial first; nobody of a view from the disk was heard in this life.
+                Belief::Unheard => {
+                    !self.chain.is_restored() && now.since(subject.heard) < self.config.first_timeout
+                }
+                Belief::Suspect { since } => now.since(since) < DOUBT,
+                Belief::Condemned { .. } => false,
+            };
+            believed && !subject.mute
+        };
+        watch.subjects.iter().filter(here).map(|subject| subject.life().peer).collect()
+    }
+
+    /// Something changed that may change who is in touch.
+    pub(crate) fn doubt(&mut self) {
+        self.timers.quorum = Some(self.now);
+    }
+
+    /// Looks again whether a majority is in touch; reports changes.
+    pub(crate) fn check_quorum(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        if self.timers.quorum.is_none_or(|at| at > self.now) {
+            return;
+        }
+        let touch = self.in_touch(watch);
+        let decides = if formic_core::rule!("healing/last-view") {
+            watch.view.is_quorum(&touch)
+        } else {
+            true // "Those that I see are all there are."
+        };
+        let member = watch.me.is_some() && !self.chain.is_forked();
+        self.timers.quorum = self.next_doubt();
+        let standing = if member && decides { Standing::Held } else { Standing::Lost };
+        if standing != self.standing {
+            self.standing = standing;
+            self.event(Event::Quorum(standing));
+            self.release_held();
+        }
+    }
+
+    /// When silence alone may change who is in touch.
+    fn next_doubt(&self) -> Option<Time> {
+        let watch = self.watch.as_ref()?;
+        let doubt = |subject: &Subject| match subject.belief {
+            Belief::Suspect { since } => Some(since + DOUBT),
+            Belief::Unheard if !self.chain.is_restored() => {
+                Some(subject.heard + self.config.first_timeout)
+            }
+            _ => None,
+        };
+        let later = watch.subjects.iter().filter_map(doubt).filter(|at| *at > self.now);
+        later.map(Some).fold(None, earliest)
+    }
+}

@@ -1,0 +1,116 @@
+use core::time::Duration;
+use std::sync::Arc;
+
+use formic_core::{Blame as _, Epoch, Fault, Protocol as _, Time, View};
+
+use super::world::{World, life, member, ms};
+use crate::{Beat, Config, Cut, Error, Evidence, Healing, Input, Message};
+
+fn world() -> World {
+    let mut world = World::new(12, 1);
+    world.run(Duration::from_secs(1));
+    world
+}
+
+fn refused(world: &mut World, from: usize, message: Message) -> Error {
+    let machine = &mut world.hosts[0].machine;
+    let (before, mut out) = (machine.clone(), Vec::new());
+    let input = Input::Message { from: life(from, 1), message };
+    let error = machine.handle(world.now, input, &mut out).unwrap_err();
+    assert_eq!((out.len(), &*machine), (0, &before), "an error changes nothing");
+    error
+}
+
+#[test]
+fn a_repeated_beat_is_misbehaviour() {
+    let mut world = world();
+    let beat = |seq| {
+        let (promise_ms, lag_ms) = (100, 0);
+        Message::Beat(Beat { epoch: Epoch(1), view: 0, seq, promise_ms, lag_ms, condemned: 0 })
+    };
+    world.feed(0, Input::Message { from: life(5, 1), message: beat(1_000) });
+    let error = refused(&mut world, 5, beat(1_000));
+    assert_eq!(error, Error::OldBeat { from: life(5, 1), seq: 1_000, newest: 1_000 });
+    assert_eq!(error.fault(), Fault::Peer(life(5, 1).peer));
+}
+
+#[test]
+fn a_verdict_is_recounted() {
+    let mut world = world();
+    let epoch = world.view(0).epoch;
+    let verdict = |alerts: Vec<usize>| Message::Verdict {
+        epoch,
+        life: life(5, 1),
+        evidence: Evidence::Alerts {
+            alerts: alerts.into_iter().map(|n| (life(n, 1), 9_999)).collect(),
+            lost: vec![],
+        },
+    };
+    let error = refused(&mut world, 3, verdict(vec![1, 2]));
+    assert!(matches!(error, Error::BadVerdict { needed: 5, .. }), "{error}");
+    let error = refused(&mut world, 3, verdict(vec![1, 1, 1, 1, 1, 1, 1]));
+    assert!(matches!(error, Error::BadVerdict { counted: 0 | 1, .. }), "{error}");
+}
+
+#[test]
+fn an_alert_of_somebody_who_does_not_watch_counts_for_nothing() {
+    let mut world = World::new(40, 1);
+    world.run(Duration::from_secs(1));
+    let epoch = world.view(0).epoch;
+    let watch = world.hosts[0].machine.watch.clone().unwrap();
+    let subject = watch.place_of(life(7, 1)).unwrap();
+    let stranger = (1..40)
+        .find(|n| *n != 7 && !watch.watches(watch.place_of(life(*n, 1)).unwrap(), subject))
+        .unwrap();
+    let alert = Message::Alert { epoch, suspects: vec![(life(7, 1), 3)] };
+    let error = refused(&mut world, stranger, alert);
+    assert_eq!(error, Error::NotObserver { from: life(stranger, 1), life: life(7, 1) });
+}
+
+#[test]
+fn a_cut_that_does_not_fit_is_refused() {
+    let mut world = world();
+    let view = world.view(0);
+    let ballot = |cut: Cut| Message::Ballot {
+        epoch: view.epoch,
+        base: view.hash(),
+        message: formic_register::Message::Decided(Arc::new(cut)),
+    };
+    let evict = vec![(life(77, 1), crate::Cause::Silent)];
+    let error = refused(&mut world, 3, ballot(Cut { evict, admit: vec![] }));
+    assert!(matches!(error, Error::BadCut { .. }), "{error}");
+    let admit = vec![member(3, 1)];
+    let error = refused(&mut world, 3, ballot(Cut { evict: vec![], admit }));
+    assert!(matches!(error, Error::BadCut { .. }), "{error}");
+}
+
+#[test]
+fn views_that_do_not_chain_are_refused() {
+    let mut world = world();
+    let view = world.view(0);
+    let next = |epoch| Arc::new(View { epoch: Epoch(epoch), ..(*view).clone() });
+    let error = refused(&mut world, 3, Message::Committed { views: vec![next(5), next(6)] });
+    assert_eq!(error, Error::Unchained { from: life(3, 1), epoch: Epoch(6) });
+}
+
+#[test]
+fn a_mistaken_caller_is_told() {
+    let mut config = Config::default();
+    config.timeout = Duration::from_millis(150);
+    let new = Healing::new(config, member(0, 1), formic_core::Random::new(1));
+    assert!(matches!(new, Err(Error::Config { field: "timeout", .. })));
+    let mut config = Config::default();
+    config.observers = 0;
+    let new = Healing::new(config, member(0, 1), formic_core::Random::new(1));
+    assert!(matches!(new, Err(Error::Count { field: "observers", .. })));
+    let mut healing =
+        Healing::new(Config::default(), member(0, 1), formic_core::Random::new(1)).unwrap();
+    healing.handle(ms(5), Input::Found, &mut Vec::new()).unwrap();
+    let back = healing.handle(ms(4), Input::Deadline, &mut Vec::new());
+    assert_eq!(back, Err(Error::ClockWentBack { last: ms(5), now: ms(4) }));
+    let late = healing.handle(ms(6), Input::Restore(vec![]), &mut Vec::new());
+    assert_eq!(late, Err(Error::RestoreNotFirst));
+    let view = Arc::new(View::found(member(1, 1)));
+    let foreign = healing.handle(Time::from_us(7_000), Input::Joined(view), &mut Vec::new());
+    assert_eq!(foreign, Err(Error::NotInView { epoch: Epoch(1) }));
+}

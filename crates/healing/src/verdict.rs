@@ -1,0 +1,435 @@
+//! Suspicions, verdicts, and taking them back (healing.md sections 3.3 and 3.4).
+
+use std::collections::BTreeSet;
+
+use formic_core::{Epoch, Life, earliest, rule};
+
+use crate::{
+    Belief, Cause, Error, Event, Evidence, Healing, Message, Standing,
+    rings::Place,
+    watch::{Alerted, Told, Watch},
+};
+
+/// Verdicts closer together than this may have one reason.
+const LOSS_SPAN: core::time::Duration = core::time::Duration::from_millis(500);
+
+/// Voices against a life at one moment.
+#[derive(Debug, Default)]
+struct Voices {
+    /// Observers that miss it, each with the last beat heard.
+    fresh: Vec<(Place, u64)>,
+    /// Observers that cannot speak.
+    lost: Vec<Place>,
+    /// Observers that do not miss it.
+    silent: Vec<Place>,
+}
+
+impl Voices {
+    const fn condemn(&self, (voices, alive): (usize, usize)) -> bool {
+        self.fresh.len() + self.lost.len() >= voices && self.fresh.len() >= alive
+    }
+}
+
+impl Healing {
+    /// Members whose silence has lasted too long are suspected by their observers.
+    pub(crate) fn check_silence(&mut self) {
+        self.timers.silence = None;
+        let Some(watch) = &self.watch else { return };
+        let late: Vec<Place> = watch
+            .duties
+            .iter()
+            .copied()
+            .filter(|place| {
+                let subject = watch.subject(*place);
+                let watched = matches!(subject.belief, Belief::Unheard | Belief::Alive);
+                watched && self.not_before(subject.due(&self.config)) <= self.now
+            })
+            .collect();
+        for place in late {
+            self.suspect(place);
+        }
+        let Some(watch) = &self.watch else { return };
+        let watched = |place: &&Place| {
+            matches!(watch.subject(**place).belief, Belief::Unheard | Belief::Alive)
+        };
+        let due = |place: &Place| self.not_before(watch.subject(*place).due(&self.config));
+        self.timers.silence = watch.duties.iter().filter(watched).map(due).min();
+    }
+
+    fn suspect(&mut self, place: Place) {
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let subject = watch.subject_mut(place);
+        subject.belief = Belief::Suspect { since: now };
+        subject.paused_until = None;
+        let (life, told) = (subject.life(), subject.told);
+        if told == Told::Up {
+            self.event(Event::Suspect { life });
+        }
+        self.timers.alert = Some(now);
+        self.timers.quorum = earliest(self.timers.quorum, Some(now + super::quorum::DOUBT));
+        self.probe_if_alone();
+        self.judge(place);
+    }
+
+    /// Tells the other observers of everybody that this peer misses.
+    pub(crate) fn alert(&mut self) {
+        self.timers.alert = None;
+        let Some(watch) = &self.watch else { return };
+        let Some(me) = watch.me else { return };
+        let suspects: Vec<Place> =
+            watch.duties.iter().copied().filter(|place| watch.subject(*place).is_suspect()).collect();
+        if suspects.is_empty() {
+            return;
+        }
+        let mut targets = BTreeSet::new();
+        for subject in &suspects {
+            for post in watch.posts(*subject) {
+                targets.insert(post.holder());
+            }
+        }
+        targets.remove(&me);
+        let named = suspects.iter().map(|place| watch.subject(*place));
+        let suspects: Vec<(Life, u64)> = named.map(|s| (s.life(), s.seq)).collect();
+        let lives: Vec<Life> =
+            targets.into_iter().map(|place| watch.subject(place).life()).collect();
+        let epoch = watch.view.epoch;
+        for to in lives {
+            self.send(to, Message::Alert { epoch, suspects: suspects.clone() });
+        }
+        self.timers.alert = Some(self.now + self.config.alert_resend);
+    }
+
+    pub(crate) fn vet_alert(
+        &self,
+        from: Life,
+        epoch: Epoch,
+        suspects: &[(Life, u64)],
+    ) -> Result<(), Error> {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.view.epoch == epoch) else {
+            return Ok(());
+        };
+        let Some(observer) = watch.place_of(from) else { return Ok(()) };
+        let most = watch.rings.observers * 4 + 8;
+        for (life, _) in suspects.iter().take(most) {
+            let Some(subject) = watch.place_of(*life) else { continue };
+            // Whether a stand-in is one depends on verdicts that may not have arrived here yet.
+            let seated = watch.watches(observer, subject);
+            if subject == observer || !seated && !watch.subjects.iter().any(|s| s.is_out()) {
+                return Err(Error::NotObserver { from, life: *life });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_alert(&mut self, from: Life, epoch: Epoch, suspects: &[(Life, u64)]) {
+        self.heard(from);
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        if watch.view.epoch != epoch {
+            return;
+        }
+        let Some(observer) = watch.place_of(from) else { return };
+        // More than a life can watch says nothing but that its sender misses everybody.
+        let most = watch.rings.observers * 4 + 8;
+        let mut accused = Vec::new();
+        for (life, seq) in suspects.iter().take(most) {
+            if *life == self.me.life {
+                accused.push(None);
+            } else if let Some(subject) = watch.place_of(*life) {
+                watch.alerts.insert((subject, observer), Alerted { at: now, seq: *seq });
+                accused.push(Some(subject));
+            }
+        }
+        for subject in accused {
+            match subject {
+                Some(subject) => self.judge(subject),
+                // Whoever hears that it is missed shows at once that it is here.
+                None => self.timers.beat = self.timers.beat.map(|_| now),
+            }
+        }
+    }
+
+    /// Who misses a life, who cannot, who does not.
+    fn voices(watch: &Watch, subject: Place, now: formic_core::Time, fresh: core::time::Duration) -> Voices {
+        let mut voices = Voices::default();
+        for post in watch.posts(subject) {
+            let holder = post.holder();
+            let own = watch.me == Some(holder) && watch.subject(subject).is_suspect();
+            let alert = watch.alerts.get(&(subject, holder));
+            let alert = alert.filter(|alert| now.since(alert.at) <= fresh);
+            if own {
+                voices.fresh.push((holder, watch.subject(subject).seq));
+            } else if let Some(alert) = alert {
+                voices.fresh.push((holder, alert.seq));
+            } else if watch.is_out(post.observer) && rule!("healing/implicit-alerts") {
+                voices.lost.push(post.observer);
+            } else {
+                voices.silent.push(holder);
+            }
+        }
+        voices
+    }
+
+    /// Recounts the voices against a member.
+    pub(crate) fn judge(&mut self, subject: Place) {
+        let (now, fresh) = (self.now, self.config.alert_fresh);
+        let Some(watch) = &mut self.watch else { return };
+        if watch.subject(subject).is_condemned() || watch.me.is_none() {
+            return;
+        }
+        let voices = Self::voices(watch, subject, now, fresh);
+        let needed = watch.needed();
+        let paused = watch.subject(subject).paused_until.is_some_and(|until| until > now);
+        let hears = watch.duties.contains(&subject) && !watch.subject(subject).is_suspect();
+        if voices.condemn(needed) && !hears && !paused {
+            let life = |place: &Place| watch.subject(*place).life();
+            let alerts = voices.fresh.iter().map(|(place, seq)| (life(place), *seq)).collect();
+            let lost = voices.lost.iter().map(life).collect();
+            self.condemn(subject, Evidence::Alerts { alerts, lost });
+            return;
+        }
+        if voices.fresh.len() < needed.1 {
+            watch.subject_mut(subject).disputed = None;
+            return;
+        }
+        let since = *watch.subject_mut(subject).disputed.get_or_insert(now);
+        if now.since(since) >= self.config.fallback_after {
+            for observer in voices.silent {
+                self.probe(observer);
+            }
+        }
+    }
+
+    /// All members that somebody misses.
+    pub(crate) fn judge_all(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let mut missed: BTreeSet<Place> = watch.alerts.keys().map(|(subject, _)| *subject).collect();
+        missed.extend(watch.duties.iter().filter(|place| watch.subject(**place).is_suspect()));
+        missed.into_iter().for_each(|subject| self.judge(subject));
+    }
+
+    /// There is a verdict.
+    pub(crate) fn condemn(&mut self, place: Place, evidence: Evidence) {
+        let cause = match &evidence {
+            Evidence::Alerts { .. } => Cause::Silent,
+            Evidence::Said(cause) => *cause,
+        };
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let known = watch.subject(place).belief;
+        let upgrades = matches!(known, Belief::Condemned { cause: Cause::Silent, .. })
+            && cause.is_final();
+        if watch.me == Some(place) || watch.subject(place).is_condemned() && !upgrades {
+            return;
+        }
+        if !upgrades {
+            watch.mark(place);
+            self.counters.verdicts += 1;
+        }
+        let subject = watch.subject_mut(place);
+        subject.belief = Belief::Condemned { since: now, cause };
+        subject.probing = None;
+        let life = subject.life();
+        watch.absolved.retain(|(subject, _), _| *subject != place);
+        watch.evidence.insert(place, evidence.clone());
+        let epoch = watch.view.epoch;
+        self.loss.push(life);
+        self.timers.loss = self.timers.loss.or(Some(now + LOSS_SPAN));
+        self.doubt();
+        self.chain.stir();
+        self.check_quorum();
+        self.say_down(place, cause);
+        self.spread(Message::Verdict { epoch, life, evidence });
+        self.reassign();
+    }
+
+    /// Seats changed hands: new duties begin now, and voices count anew.
+    pub(crate) fn reassign(&mut self) {
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let new = watch.assign();
+        for place in &new {
+            let subject = watch.subject_mut(*place);
+            subject.heard = subject.heard.max(now);
+        }
+        new.into_iter().for_each(|place| self.probe(place));
+        self.watch_soon();
+        self.judge_all();
+    }
+
+    /// Reports a death, unless this peer may be the one that is cut off.
+    fn say_down(&mut self, place: Place, cause: Cause) {
+        let (now, hold) = (self.now, self.config.minority_hold);
+        let standing = self.standing;
+        let Some(watch) = &mut self.watch else { return };
+        let subject = watch.subject_mut(place);
+        let life = subject.life();
+        if subject.told != Told::Up {
+            return;
+        }
+        if standing == Standing::Lost && !cause.is_final() && rule!("healing/held-down") {
+            self.held.entry(life).or_insert(now + hold);
+            return;
+        }
+        subject.told = Told::Down;
+        self.held.remove(&life);
+        self.event(Event::Down { life, cause, standing });
+    }
+
+    /// Verdicts that were held back long enough, or that a majority stands behind again.
+    pub(crate) fn release_held(&mut self) {
+        let due = |at: &formic_core::Time| *at <= self.now || self.standing == Standing::Held;
+        let lives: Vec<Life> =
+            self.held.iter().filter(|(_, at)| due(at)).map(|(life, _)| *life).collect();
+        for life in lives {
+            self.held.remove(&life);
+            let standing = self.standing;
+            let Some(watch) = &mut self.watch else { return };
+            let Some(place) = watch.place_of(life) else { continue };
+            let subject = watch.subject_mut(place);
+            if let Belief::Condemned { cause, .. } = subject.belief {
+                subject.told = Told::Down;
+                self.event(Event::Down { life, cause, standing });
+            }
+        }
+    }
+
+    pub(crate) fn vet_verdict(
+        &self,
+        from: Life,
+        (epoch, life): (Epoch, Life),
+        evidence: &Evidence,
+    ) -> Result<(), Error> {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.view.epoch == epoch) else {
+            return Ok(());
+        };
+        let (Some(subject), Evidence::Alerts { alerts, lost }) = (watch.place_of(life), evidence)
+        else {
+            return Ok(());
+        };
+        let seats: BTreeSet<Life> = watch
+            .posts(subject)
+            .iter()
+            .flat_map(|post| [Some(post.observer), post.stand_in])
+            .flatten()
+            .map(|place| watch.subject(place).life())
+            .collect();
+        // Stand-ins that take a lost observer's seat are known to those who hold that one condemned.
+        let voices: BTreeSet<Life> = alerts.iter().map(|(life, _)| *life).collect();
+        let strangers = voices.difference(&seats).count();
+        let known = voices.len() - strangers.saturating_sub(lost.len());
+        let counted = known + lost.iter().filter(|life| seats.contains(life)).count();
+        let (needed, alive) = watch.needed();
+        if counted < needed || known < alive {
+            return Err(Error::BadVerdict { from, life, counted, needed });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_verdict(&mut self, from: Life, (epoch, life): (Epoch, Life), evidence: Evidence) {
+        self.heard(from);
+        let Some(watch) = &self.watch else { return };
+        if watch.view.epoch != epoch || watch.me.is_none() {
+            return;
+        }
+        if life == self.me.life {
+            // Whoever hears that it is missed shows at once that it is here.
+            self.timers.beat = self.timers.beat.map(|_| self.now);
+            return;
+        }
+        let Some(place) = watch.place_of(life) else { return };
+        let Evidence::Alerts { alerts, .. } = &evidence else {
+            return self.condemn(place, evidence);
+        };
+        let subject = watch.subject(place);
+        let heard_since = alerts.iter().map(|(_, seq)| *seq).max() < Some(subject.seq);
+        if watch.duties.contains(&place) && subject.belief == Belief::Alive && heard_since {
+            // It hears the life: the verdict is older than that.
+            let seq = subject.seq;
+            return self.absolve(place, seq);
+        }
+        if self.is_absolved(place, &evidence) {
+            return;
+        }
+        self.condemn(place, evidence);
+    }
+
+    /// Enough observers heard beats that the evidence does not know of.
+    fn is_absolved(&self, place: Place, evidence: &Evidence) -> bool {
+        let (Some(watch), Evidence::Alerts { alerts, .. }) = (&self.watch, evidence) else {
+            return false;
+        };
+        let newest = alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+        let voices = watch.absolved.range((place, 0)..=(place, Place::MAX));
+        voices.filter(|(_, seq)| **seq > newest).count() >= watch.needed().1
+    }
+
+    /// This peer heard a member that is held for dead, or would be.
+    fn absolve(&mut self, place: Place, seq: u64) {
+        let observer = self.me.life;
+        let Some(watch) = &mut self.watch else { return };
+        let (Some(me), life) = (watch.me, watch.subject(place).life()) else { return };
+        watch.absolved.insert((place, me), seq);
+        let epoch = watch.view.epoch;
+        self.spread(Message::Absolve { epoch, life, observer, seq });
+    }
+
+    pub(crate) fn on_absolve(&mut self, epoch: Epoch, life: Life, (observer, seq): (Life, u64)) {
+        let Some(watch) = &mut self.watch else { return };
+        if watch.view.epoch != epoch {
+            return;
+        }
+        let (Some(place), Some(by)) = (watch.place_of(life), watch.place_of(observer)) else {
+            return;
+        };
+        if !watch.watches(by, place) || watch.absolved.get(&(place, by)) >= Some(&seq) {
+            return;
+        }
+        watch.absolved.insert((place, by), seq);
+        watch.alerts.remove(&(place, by));
+        self.spread(Message::Absolve { epoch, life, observer, seq });
+        let Some(watch) = &self.watch else { return };
+        let takes_back = matches!(
+            watch.subject(place).belief,
+            Belief::Condemned { cause: Cause::Silent, .. }
+        );
+        let evidence = watch.evidence.get(&place).cloned();
+        if takes_back && evidence.is_some_and(|evidence| self.is_absolved(place, &evidence)) {
+            let Some(watch) = &mut self.watch else { return };
+            watch.subject_mut(place).belief = Belief::Alive;
+            watch.subject_mut(place).heard = self.now;
+            self.take_back(place);
+        }
+    }
+
+    /// A verdict was wrong, or the life was cut off and is back.
+    pub(crate) fn take_back(&mut self, place: Place) {
+        let Some(watch) = &mut self.watch else { return };
+        watch.mark(place);
+        watch.evidence.remove(&place);
+        watch.alerts.retain(|(subject, _), _| *subject != place);
+        let watches = watch.duties.contains(&place);
+        let epoch = watch.view.epoch;
+        let subject = watch.subject_mut(place);
+        let (life, seq) = (subject.life(), subject.seq);
+        let was_told = core::mem::replace(&mut subject.told, Told::Up);
+        self.counters.false_verdicts += 1;
+        self.doubt();
+        self.chain.stir();
+        self.held.remove(&life);
+        self.rumors.retain(|rumor| {
+            !matches!(&rumor.message, Message::Verdict { epoch: at, life: who, .. }
+                if *at == epoch && *who == life)
+        });
+        if was_told != Told::Up {
+            self.event(Event::Up { life });
+        } else {
+            self.event(Event::Cleared { life });
+        }
+        if watches {
+            self.absolve(place, seq + 1);
+        }
+        self.reassign();
+    }
+}
