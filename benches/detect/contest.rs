@@ -41,9 +41,12 @@ impl Contestant {
 
     pub(crate) fn measure(self, setting: &Setting, trial: &Trial) -> Figures {
         match self {
-            Self::Ours => run(setting, trial, |seat| {
-                Ours::new(seat).expect("the machine accepts its own defaults")
-            }),
+            Self::Ours => {
+                let view = Ours::first_view(setting.peers);
+                run(setting, trial, |seat| {
+                    Ours::new(seat, &view).expect("the machine accepts its own defaults")
+                })
+            }
             Self::Foca => run(setting, trial, |seat| Swim::new(seat, &Tuning::BOUND_450_MS)),
             Self::Phi => run(setting, trial, Phi::alone),
             Self::PhiQuorum => run(setting, trial, Phi::with_quorum),

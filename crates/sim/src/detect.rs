@@ -40,7 +40,7 @@ mod world;
 pub use measure::{Crashes, Figures, correlated, crashes, watch};
 pub use network::{Pauses, Setting};
 pub use opinions::Claim;
-pub use ours::Ours;
+pub use ours::{Frame, Ours};
 pub use phi::{Note, Phi};
 
 /// What happened at one process.
