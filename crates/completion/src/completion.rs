@@ -352,6 +352,10 @@ impl Completion {
                 self.on_placed(key, attempt, life);
                 Ok(())
             }
+            Input::Quorum { held } => {
+                self.on_quorum(held);
+                Ok(())
+            }
             Input::Cancel { reason } => self.on_cancel(reason),
             Input::Attested { statement, attestation } => {
                 self.on_attested(statement, attestation);

@@ -57,6 +57,17 @@ pub(crate) struct Home {
     pub(crate) decided: Option<Arc<Decree>>,
     pub(crate) root_outcome: Option<Outcome>,
     pub(crate) reign: Reign,
+    /// What keeps this peer from deciding.
+    ban: Ban,
+}
+
+/// Whether a result may be decided here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Ban {
+    #[default]
+    None,
+    /// No majority of the mesh is in touch; this is to be decided when one is.
+    NoQuorum { waiting: Option<Decree> },
 }
 
 impl Home {
@@ -292,8 +303,25 @@ impl Completion {
         self.feed_register(formic_register::Input::Learn).ok();
     }
 
+    /// A minority goes on working but ends nothing (healing.md section 6.2).
+    pub(crate) fn on_quorum(&mut self, held: bool) {
+        let before = core::mem::take(&mut self.home.ban);
+        match before {
+            Ban::NoQuorum { waiting: Some(decree) } if held => self.propose(decree),
+            _ if held => {}
+            Ban::None => self.home.ban = Ban::NoQuorum { waiting: None },
+            before @ Ban::NoQuorum { .. } => self.home.ban = before,
+        }
+    }
+
     fn propose(&mut self, decree: Decree) {
         self.home.reign = Reign::Acts;
+        if let Ban::NoQuorum { waiting } = &mut self.home.ban
+            && rule!("completion/quorum")
+        {
+            waiting.get_or_insert(decree);
+            return;
+        }
         self.feed_register(formic_register::Input::Propose(decree)).ok();
     }
 

@@ -71,6 +71,12 @@ pub enum Input {
         /// Who shall execute it.
         life: Life,
     },
+    /// Whether this peer is in touch with a majority of the mesh. Without, no result is decided here:
+    /// a home group that was cut off must not end the job. `true` until told otherwise.
+    Quorum {
+        /// It is.
+        held: bool,
+    },
     /// Somebody who may do so cancels the job. At a home life; ignored once the result is decided.
     Cancel {
         /// Who and why, for people.

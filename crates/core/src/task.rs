@@ -84,6 +84,9 @@ pub struct Descriptor {
     pub recipe: Vec<u8>,
     /// How long one execution may take; `None`: the agent's own limit.
     pub wall: Option<Duration>,
+    /// At most one valid attempt at a time, for effects outside the mesh: the lease that each attempt
+    /// holds and renews (healing.md section 7.2). `None`: attempts may overlap.
+    pub exclusive: Option<Duration>,
 }
 
 impl Descriptor {
@@ -94,13 +97,15 @@ impl Descriptor {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         };
-        field(b"formic/descriptor/1");
+        field(b"formic/descriptor/2");
         field(self.kind.as_bytes());
         field(self.name.as_bytes());
         field(&self.payload);
         field(&self.recipe);
         let wall_us = self.wall.map_or(u128::MAX, |wall| wall.as_micros());
         field(&wall_us.to_be_bytes());
+        let lease_us = self.exclusive.map_or(u128::MAX, |lease| lease.as_micros());
+        field(&lease_us.to_be_bytes());
         for capability in &self.requires {
             field(capability.as_str().as_bytes());
         }
@@ -229,6 +234,7 @@ mod tests {
             payload: b"p".to_vec(),
             recipe: vec![],
             wall: None,
+            exclusive: None,
         };
         let digest = base.digest();
         let others = [
@@ -236,6 +242,7 @@ mod tests {
             Descriptor { requires: "a".parse().into_iter().collect(), ..base.clone() },
             Descriptor { payload: vec![], recipe: b"p".to_vec(), ..base.clone() },
             Descriptor { wall: Some(Duration::ZERO), ..base.clone() },
+            Descriptor { exclusive: Some(Duration::ZERO), ..base.clone() },
         ];
         assert!(others.iter().all(|other| other.digest() != digest));
         assert_ne!(

@@ -6,8 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use formic_core::{Digest, Epoch, Life, Member, PeerId, Protocol as _, Time, View, earliest, mix, rule};
-use formic_register::{Ballot, Effect as VoteEffect, Input as VoteInput, Message as Vote, Register};
+use formic_core::{
+    Digest, Epoch, Life, Member, PeerId, Protocol as _, Time, View, earliest, mix, rule,
+};
+use formic_register::{
+    Ballot, Effect as VoteEffect, Input as VoteInput, Message as Vote, Register,
+};
 
 use crate::{
     Belief, Cause, Cut, Effect, Error, Event, Healing, Message, Record,
@@ -67,6 +71,12 @@ impl Chain {
     /// Something changed that a view may have to follow.
     pub(crate) fn stir(&mut self) {
         self.consider_at = Some(Time::ZERO);
+    }
+
+    /// Whether it is time to look again whether something is to be proposed or passed on.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        due(self.consider_at) || due(self.ask_at)
     }
 
     pub(crate) const fn is_restored(&self) -> bool {
@@ -189,9 +199,9 @@ impl Healing {
         let anchor = view.anchor().and_then(|anchor| line.iter().position(|l| *l == anchor.life));
         let rank = line.iter().position(|life| life.peer == self.me.life.peer);
         let vote = rank.zip(anchor).map(|(rank, anchor)| {
-            let lives = line.iter().map(|life| {
-                self.returned.get(&life.peer).copied().unwrap_or(*life).max(*life)
-            });
+            let lives = line
+                .iter()
+                .map(|life| self.returned.get(&life.peer).copied().unwrap_or(*life).max(*life));
             Register::anchored(lives.collect(), rank, anchor)
         });
         chain.vote = vote.and_then(Result::ok);
@@ -353,10 +363,6 @@ impl Healing {
     /// Proposes the next view when it is this peer's turn, or passes an admission on.
     pub(crate) fn consider(&mut self) {
         let now = self.now;
-        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        if !due(self.chain.consider_at) && !due(self.chain.ask_at) {
-            return;
-        }
         self.chain.consider_at = None;
         self.chain.ask_at = None;
         self.chain.admits.retain(|_, (_, since)| now.since(*since) < ADMIT_FOR);

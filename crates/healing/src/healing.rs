@@ -216,14 +216,12 @@ impl Healing {
 
     fn spread_due(&mut self) {
         let mut rumors = core::mem::take(&mut self.rumors);
-        for rumor in &mut rumors {
-            if rumor.at <= self.now {
-                rumor.left -= 1;
-                rumor.at = self.now + SPREAD_EVERY;
-                for to in self.some_members(SPREAD_TO) {
-                    self.send(to, rumor.message.clone());
-                }
-            }
+        let now = self.now;
+        for rumor in rumors.iter_mut().filter(|rumor| rumor.at <= now) {
+            rumor.left -= 1;
+            rumor.at = now + SPREAD_EVERY;
+            let targets = self.some_members(SPREAD_TO);
+            targets.into_iter().for_each(|to| self.send(to, rumor.message.clone()));
         }
         rumors.retain(|rumor| rumor.left > 0);
         self.rumors.extend(rumors);
@@ -232,17 +230,14 @@ impl Healing {
     /// Up to `count` different members that are not condemned, by chance.
     pub(crate) fn some_members(&mut self, count: usize) -> Vec<Life> {
         let Some(watch) = &self.watch else { return Vec::new() };
-        let mut chosen = Vec::with_capacity(count);
+        let mut chosen: Vec<Life> = Vec::with_capacity(count);
+        // A few draws more than needed: some hit the condemned, this peer, or one already chosen.
         for _ in 0..count * 4 {
-            let bound = watch.subjects.len() as u64;
-            let n = usize::try_from(self.random.below(bound)).unwrap_or(0);
-            let subject = &watch.subjects[n];
+            let Some(subject) = self.random.pick(&watch.subjects) else { break };
             let life = subject.life();
-            if !subject.is_condemned() && life != self.me.life && !chosen.contains(&life) {
+            let known = chosen.len() == count || chosen.contains(&life);
+            if !known && !subject.is_condemned() && life != self.me.life {
                 chosen.push(life);
-                if chosen.len() == count {
-                    break;
-                }
             }
         }
         chosen
@@ -324,7 +319,11 @@ impl Protocol for Healing {
         }
         self.fresh = false;
         self.check_quorum();
-        self.consider();
+        // A view that this peer decides alone changes what there is to consider.
+        while self.chain.is_due(now) {
+            self.consider();
+        }
+        self.check_quorum();
         self.spread_due();
         self.out.drain(..).for_each(|effect| out.push(effect));
         Ok(())

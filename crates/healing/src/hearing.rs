@@ -5,10 +5,8 @@ use core::time::Duration;
 use formic_core::{Life, PeerId, Time, earliest, rule, transport::CloseReason};
 
 use crate::{
-    Belief, Busy, Cause, Error, Event, Evidence, Fate, Healing, Message,
-    message::Beat,
-    rings::Place,
-    watch::Told,
+    Belief, Busy, Cause, Error, Event, Evidence, Fate, Healing, Message, message::Beat,
+    rings::Place, watch::Told,
 };
 
 /// Views and verdicts are shown to one peer at most this often.
@@ -62,7 +60,8 @@ impl Healing {
         if life.incarnation > known.incarnation {
             return self.on_later_life(place, life);
         }
-        if life != known || matches!(subject.belief, Belief::Condemned { cause, .. } if cause.is_final())
+        if life != known
+            || matches!(subject.belief, Belief::Condemned { cause, .. } if cause.is_final())
         {
             return;
         }

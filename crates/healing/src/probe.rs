@@ -3,13 +3,9 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use formic_core::{Life, earliest};
+use formic_core::{Life, Time, earliest};
 
-use crate::{
-    Healing, Message,
-    rings::Place,
-    watch::Probing,
-};
+use crate::{Healing, Message, rings::Place, watch::Probing};
 
 /// Probes of one observer, and the time between them: three in 150 ms.
 const PROBES: u8 = 3;
@@ -18,6 +14,18 @@ const PROBE_EVERY: Duration = Duration::from_millis(50);
 const MUTE_AFTER: Duration = Duration::from_millis(350);
 /// Probes under way at most, so that a cut costs no storm.
 const PROBES_MAX: usize = 64;
+
+impl Probing {
+    /// After one more question; `None`: all were asked in vain.
+    fn asked(mut self, now: Time) -> Option<Self> {
+        if self.sent == PROBES {
+            return None;
+        }
+        self.sent += 1;
+        self.next = if self.sent == PROBES { self.since + MUTE_AFTER } else { now + PROBE_EVERY };
+        Some(self)
+    }
+}
 
 impl Healing {
     /// Asks a member whether it is there, unless it was heard of just now.
@@ -40,23 +48,21 @@ impl Healing {
         let now = self.now;
         self.timers.probe = None;
         let Some(watch) = &mut self.watch else { return };
-        let (mut asked, mut muted, mut next) = (Vec::new(), false, None);
+        let (mut asked, mut muted) = (Vec::new(), false);
         for subject in &mut watch.subjects {
-            let Some(probing) = &mut subject.probing else { continue };
-            if probing.next <= now && probing.sent < PROBES {
-                asked.push((subject.member.life, probing.since.as_us()));
-                probing.sent += 1;
-                let last = probing.sent == PROBES;
-                probing.next = if last { probing.since + MUTE_AFTER } else { now + PROBE_EVERY };
-            } else if probing.next <= now {
-                subject.probing = None;
+            let Some(probing) = subject.probing.filter(|probing| probing.next <= now) else {
+                continue;
+            };
+            subject.probing = probing.asked(now);
+            if subject.probing.is_some() {
+                asked.push((subject.life(), probing.since.as_us()));
+            } else {
                 subject.mute = true;
                 muted = true;
-                continue;
             }
-            next = earliest(next, Some(probing.next));
         }
-        self.timers.probe = next;
+        let probing = watch.subjects.iter().filter_map(|subject| subject.probing);
+        self.timers.probe = probing.map(|probing| Some(probing.next)).fold(None, earliest);
         for (to, number) in asked {
             self.send(to, Message::Probe { number });
         }
@@ -86,9 +92,8 @@ impl Healing {
         if count <= PROBES_MAX {
             places.extend((0..count).filter_map(|n| Place::try_from(n).ok()));
         } else {
-            for _ in 0..PROBES_MAX {
-                places.extend(Place::try_from(self.random.below(count as u64)).ok());
-            }
+            let drawn = (0..PROBES_MAX).map(|_| self.random.below(count as u64));
+            places.extend(drawn.filter_map(|n| Place::try_from(n).ok()));
         }
         places.into_iter().for_each(|place| self.probe(place));
     }

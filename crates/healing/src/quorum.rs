@@ -41,7 +41,8 @@ impl Healing {
                 Belief::Alive => true,
                 // A newcomer must dial first; nobody of a view from the disk was heard in this life.
                 Belief::Unheard => {
-                    !self.chain.is_restored() && now.since(subject.heard) < self.config.first_timeout
+                    !self.chain.is_restored()
+                        && now.since(subject.heard) < self.config.first_timeout
                 }
                 Belief::Suspect { since } => now.since(since) < DOUBT,
                 Belief::Condemned { .. } => false,

@@ -80,7 +80,8 @@ impl Rings {
                 let who = mix(number(life.peer) ^ mix(life.incarnation.0));
                 (mix(seed ^ mix(u64::from(ring)) ^ who), *place)
             };
-            let mut order: Vec<Place> = (0..count).filter_map(|n| Place::try_from(n).ok()).collect();
+            let mut order: Vec<Place> =
+                (0..count).filter_map(|n| Place::try_from(n).ok()).collect();
             order.sort_unstable_by_key(key);
             let mut ranks = vec![0; count];
             for (rank, place) in order.iter().enumerate() {
@@ -147,14 +148,14 @@ impl Rings {
         let mut posts: Vec<Post> = Vec::with_capacity(seats.len());
         let mut busy = self.fates_at(subject);
         for seat in seats {
-            let stand_in = if is_out(seat.observer) {
-                self.after(seat.ring, usize::from(seat.observer)).find(|place| {
-                    let fate = self.fates[usize::from(*place)];
-                    fate != self.fates[subject] && !busy.contains(&fate) && !is_out(*place)
-                })
-            } else {
-                None
+            let free = |place: &Place| {
+                let fate = self.fates[usize::from(*place)];
+                fate != self.fates[subject] && !busy.contains(&fate) && !is_out(*place)
             };
+            let empty = is_out(seat.observer);
+            let stand_in = empty
+                .then(|| self.after(seat.ring, usize::from(seat.observer)).find(free))
+                .flatten();
             busy.extend(stand_in.map(|place| self.fates[usize::from(place)]));
             posts.push(Post { observer: seat.observer, stand_in });
         }

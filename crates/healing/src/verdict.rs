@@ -77,8 +77,12 @@ impl Healing {
         self.timers.alert = None;
         let Some(watch) = &self.watch else { return };
         let Some(me) = watch.me else { return };
-        let suspects: Vec<Place> =
-            watch.duties.iter().copied().filter(|place| watch.subject(*place).is_suspect()).collect();
+        let suspects: Vec<Place> = watch
+            .duties
+            .iter()
+            .copied()
+            .filter(|place| watch.subject(*place).is_suspect())
+            .collect();
         if suspects.is_empty() {
             return;
         }
@@ -151,7 +155,12 @@ impl Healing {
     }
 
     /// Who misses a life, who cannot, who does not.
-    fn voices(watch: &Watch, subject: Place, now: formic_core::Time, fresh: core::time::Duration) -> Voices {
+    fn voices(
+        watch: &Watch,
+        subject: Place,
+        now: formic_core::Time,
+        fresh: core::time::Duration,
+    ) -> Voices {
         let mut voices = Voices::default();
         for post in watch.posts(subject) {
             let holder = post.holder();
@@ -204,7 +213,8 @@ impl Healing {
     /// All members that somebody misses.
     pub(crate) fn judge_all(&mut self) {
         let Some(watch) = &self.watch else { return };
-        let mut missed: BTreeSet<Place> = watch.alerts.keys().map(|(subject, _)| *subject).collect();
+        let mut missed: BTreeSet<Place> =
+            watch.alerts.keys().map(|(subject, _)| *subject).collect();
         missed.extend(watch.duties.iter().filter(|place| watch.subject(**place).is_suspect()));
         missed.into_iter().for_each(|subject| self.judge(subject));
     }
@@ -218,8 +228,8 @@ impl Healing {
         let now = self.now;
         let Some(watch) = &mut self.watch else { return };
         let known = watch.subject(place).belief;
-        let upgrades = matches!(known, Belief::Condemned { cause: Cause::Silent, .. })
-            && cause.is_final();
+        let upgrades =
+            matches!(known, Belief::Condemned { cause: Cause::Silent, .. }) && cause.is_final();
         if watch.me == Some(place) || watch.subject(place).is_condemned() && !upgrades {
             return;
         }
@@ -327,7 +337,12 @@ impl Healing {
         Ok(())
     }
 
-    pub(crate) fn on_verdict(&mut self, from: Life, (epoch, life): (Epoch, Life), evidence: Evidence) {
+    pub(crate) fn on_verdict(
+        &mut self,
+        from: Life,
+        (epoch, life): (Epoch, Life),
+        evidence: Evidence,
+    ) {
         self.heard(from);
         let Some(watch) = &self.watch else { return };
         if watch.view.epoch != epoch || watch.me.is_none() {
@@ -390,10 +405,8 @@ impl Healing {
         watch.alerts.remove(&(place, by));
         self.spread(Message::Absolve { epoch, life, observer, seq });
         let Some(watch) = &self.watch else { return };
-        let takes_back = matches!(
-            watch.subject(place).belief,
-            Belief::Condemned { cause: Cause::Silent, .. }
-        );
+        let takes_back =
+            matches!(watch.subject(place).belief, Belief::Condemned { cause: Cause::Silent, .. });
         let evidence = watch.evidence.get(&place).cloned();
         if takes_back && evidence.is_some_and(|evidence| self.is_absolved(place, &evidence)) {
             let Some(watch) = &mut self.watch else { return };

@@ -139,3 +139,15 @@ fn a_closed_job_is_closed_after_a_restart() {
     assert_eq!(executes(&out), []);
     assert_eq!(verdict(&out), peer.machine.verdict().cloned());
 }
+
+/// A home group that was cut off from the mesh's majority works on, and ends nothing.
+#[test]
+fn without_a_majority_of_the_mesh_the_result_waits() {
+    let mut peer = Peer::alone(life(1, 1));
+    assert_eq!(peer.feed(Input::Quorum { held: false }), []);
+    let out = peer.ends(root());
+    assert!(!completes(&out), "{out:?}");
+    assert_eq!(peer.feed(Input::Quorum { held: false }), [], "saying it again changes nothing");
+    assert!(!completes(&peer.wait(ms(60_000))));
+    assert!(completes(&peer.feed(Input::Quorum { held: true })));
+}

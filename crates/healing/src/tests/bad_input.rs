@@ -95,12 +95,10 @@ fn views_that_do_not_chain_are_refused() {
 
 #[test]
 fn a_mistaken_caller_is_told() {
-    let mut config = Config::default();
-    config.timeout = Duration::from_millis(150);
+    let config = Config { timeout: Duration::from_millis(150), ..Config::default() };
     let new = Healing::new(config, member(0, 1), formic_core::Random::new(1));
     assert!(matches!(new, Err(Error::Config { field: "timeout", .. })));
-    let mut config = Config::default();
-    config.observers = 0;
+    let config = Config { observers: 0, ..Config::default() };
     let new = Healing::new(config, member(0, 1), formic_core::Random::new(1));
     assert!(matches!(new, Err(Error::Count { field: "observers", .. })));
     let mut healing =

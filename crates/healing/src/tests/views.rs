@@ -83,9 +83,9 @@ fn a_view_takes_the_life_out_within_1200_ms() {
         let at = world.now;
         world.crash(usize::try_from(seed).unwrap());
         world.run(SECOND * 2);
-        let views = world.events.iter().filter(|(_, _, event)| {
-            matches!(event, Event::View { view } if view.members.len() == 9)
-        });
+        let views = world.events.iter().filter(
+            |(_, _, event)| matches!(event, Event::View { view } if view.members.len() == 9),
+        );
         let last = views.map(|(when, _, _)| when.since(at)).max().unwrap();
         assert!(last <= Duration::from_millis(1_200), "seed {seed}: {last:?}");
         world.check_history();
@@ -170,9 +170,11 @@ fn random_crashes_and_cuts_end_in_one_view_of_the_living() {
             world.run(Duration::from_millis(draw.below(1_500)));
         }
         world.cut.clear();
-        (0..count).filter(|n| !world.hosts[*n].alive).collect::<Vec<_>>().into_iter().for_each(
-            |n| world.restart(n),
-        );
+        (0..count)
+            .filter(|n| !world.hosts[*n].alive)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|n| world.restart(n));
         for _ in 0..4 {
             world.run(SECOND * 2);
             reborn(&mut world);
@@ -194,30 +196,29 @@ fn random_crashes_and_cuts_end_in_one_view_of_the_living() {
 /// As the driver does: an evicted life ends and returns as the next one, and asks to be admitted.
 fn reborn(world: &mut World) {
     for n in 0..world.hosts.len() {
-        if !world.hosts[n].machine.is_member() {
-            let newer = (0..world.hosts.len()).any(|other| {
-                world.view(other).epoch > world.view(n).epoch
-            });
-            let named = world.view(n).contains(life(n, world.hosts[n].incarnation));
-            if !named && !newer {
-                let evicted = world.events.iter().any(|(_, by, event)| {
-                    *by == n
-                        && matches!(event, Event::EvictedSelf { next, .. }
-                            if next.0 == world.hosts[n].incarnation + 1)
-                });
-                if evicted {
-                    world.restart(n);
-                }
-            }
-            let me = member(n, world.hosts[n].incarnation);
-            for other in 0..world.hosts.len() {
-                world.feed(other, Input::Admit(me));
-                world.run(Duration::from_millis(30));
-                let view = world.view(other);
-                if view.contains(me.life) && !world.hosts[n].machine.is_member() {
-                    world.feed(n, Input::Joined(view));
-                }
-            }
+        if world.hosts[n].machine.is_member() {
+            continue;
+        }
+        let next = world.hosts[n].incarnation + 1;
+        let evicted = world.events.iter().any(|(_, by, event)| {
+            *by == n && matches!(event, Event::EvictedSelf { next: to, .. } if to.0 == next)
+        });
+        if evicted {
+            world.restart(n);
+        }
+        knock(world, n);
+    }
+}
+
+/// Asks everybody in turn.
+fn knock(world: &mut World, n: usize) {
+    let me = member(n, world.hosts[n].incarnation);
+    for other in 0..world.hosts.len() {
+        world.feed(other, Input::Admit(me));
+        world.run(Duration::from_millis(30));
+        let view = world.view(other);
+        if view.contains(me.life) && !world.hosts[n].machine.is_member() {
+            world.feed(n, Input::Joined(view));
         }
     }
 }

@@ -7,8 +7,7 @@ use std::{
 };
 
 use formic_core::{
-    FateId, Incarnation, Life, Member, PeerId, Protocol as _, Random, Time, View,
-    transport::Class,
+    FateId, Incarnation, Life, Member, PeerId, Protocol as _, Random, Time, View, transport::Class,
 };
 
 use crate::{Busy, Config, Effect, Event, Fate, Healing, Input, Message, Record, Standing};
@@ -94,7 +93,8 @@ impl World {
 
     /// A peer without a view.
     pub(super) fn add_host(&mut self, n: usize) {
-        let machine = Healing::new(self.config.clone(), member(n, 1), Random::new(n as u64)).unwrap();
+        let machine =
+            Healing::new(self.config.clone(), member(n, 1), Random::new(n as u64)).unwrap();
         self.hosts.push(Host {
             machine,
             alive: true,
@@ -107,12 +107,11 @@ impl World {
     }
 
     pub(super) fn link_all(&mut self) {
-        for a in 0..self.hosts.len() {
-            for b in 0..self.hosts.len() {
-                if a != b && self.hosts[a].alive && self.hosts[b].alive {
-                    let life = life(b, self.hosts[b].incarnation);
-                    self.feed(a, Input::LinkUp { life, fate: Fate::Own });
-                }
+        let alive: Vec<usize> = (0..self.hosts.len()).filter(|n| self.hosts[*n].alive).collect();
+        for a in &alive {
+            for b in alive.iter().filter(|b| *b != a) {
+                let life = life(*b, self.hosts[*b].incarnation);
+                self.feed(*a, Input::LinkUp { life, fate: Fate::Own });
             }
         }
     }
@@ -152,12 +151,10 @@ impl World {
 
     /// Nothing passes between the two sides.
     pub(super) fn split(&mut self, side: &[usize]) {
-        for a in 0..self.hosts.len() {
-            for b in 0..self.hosts.len() {
-                if side.contains(&a) != side.contains(&b) {
-                    self.cut.insert((a, b));
-                }
-            }
+        let all = 0..self.hosts.len();
+        for a in all.clone() {
+            let other = all.clone().filter(|b| side.contains(&a) != side.contains(b));
+            self.cut.extend(other.map(|b| (a, b)));
         }
     }
 
@@ -234,7 +231,8 @@ impl World {
             }
         }
         if let Some(at) = self.hosts[peer].machine.deadline() {
-            let at = at.max(self.now + Duration::from_micros(1)).max(self.hosts[peer].stalled_until);
+            let at =
+                at.max(self.now + Duration::from_micros(1)).max(self.hosts[peer].stalled_until);
             if self.hosts[peer].wake.is_none_or(|wake| wake > at) {
                 self.hosts[peer].wake = Some(at);
                 self.at(at, What::Wake { peer });

@@ -81,6 +81,7 @@ pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
         payload: vec![depth, width],
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 
