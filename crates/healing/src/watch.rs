@@ -275,6 +275,12 @@ impl Watch {
         (voices, voices.min(2))
     }
 
+    /// Whether enough observers heard beats of this member after number `seq` to take a verdict back.
+    pub(crate) fn vouched(&self, subject: Place, seq: u64) -> bool {
+        let voices = self.absolved.range((subject, 0)..=(subject, Place::MAX));
+        voices.filter(|(_, heard)| **heard > seq).count() >= self.needed().1
+    }
+
     pub(crate) fn mark(&mut self, place: Place) {
         self.condemned ^= mix(number(self.subject(place).life().peer));
     }
