@@ -144,11 +144,7 @@ impl Healing {
             if *life == self.me.life {
                 accused.push(None);
             } else if let Some(subject) = watch.place_of(*life) {
-                watch.alerts.insert((subject, observer), Alerted { at: now, seq: *seq });
-                // Who misses a life no longer vouches for it.
-                if watch.absolved.get(&(subject, observer)).is_some_and(|vouched| vouched <= seq) {
-                    watch.absolved.remove(&(subject, observer));
-                }
+                watch.accuse(subject, observer, Alerted { at: now, seq: *seq });
                 accused.push(Some(subject));
             }
         }
