@@ -123,7 +123,8 @@ pub(crate) fn correlated(effort: Effort) -> Vec<Row> {
         let worlds = if effort == Effort::Quick { quick } else { full };
         for (loss_permille, dead_percent) in [(0, 30), (100, 30), (0, 50), (100, 50)] {
             let each = peers * dead_percent / 100;
-            let plan = Crashes { worlds, each, ..Crashes::single() };
+            let spared = Some(0);
+            let plan = Crashes { worlds, each, spared, ..Crashes::single() };
             let setting = Setting { loss_permille, ..Setting::new(peers, SEED) };
             rows.extend(Contestant::ALL.map(|contestant| Row {
                 contestant,

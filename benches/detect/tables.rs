@@ -80,7 +80,7 @@ fn pauses(what: &str, rows: &[Measured]) {
 fn correlated(effort: Effort) {
     println!(
         "\nMany crash at once: until the last live peer holds all of them dead, and until its view is\n\
-         without them (detectors that agree on views).\n\n\
+         without them (detectors that agree on views). The most senior peer survives: half decides with it.\n\n\
          | detector | n | dead | loss | times | missed | detect p50 / p99 / max, ms | not evicted \
          | evict p50 / p99 / max, ms | live peers held dead |\n|---|---|---|---|---|---|---|---|---|---|"
     );

@@ -13,6 +13,8 @@ pub struct Crashes {
     pub worlds: u64,
     /// Crashes in each, one after the other. They stay dead.
     pub each: usize,
+    /// Who never crashes, e.g. the peer whose vote breaks a tie.
+    pub spared: Option<usize>,
     /// What happens before it does not count, and nobody crashes.
     pub warm_up: Duration,
     /// Crashes are this far apart, plus up to half of it.
@@ -27,6 +29,7 @@ impl Crashes {
         Self {
             worlds: 100,
             each: 1,
+            spared: None,
             warm_up: Duration::from_secs(2),
             gap: Duration::from_secs(2),
             patience: Duration::from_secs(20),
@@ -141,7 +144,7 @@ pub fn crashes<D: Detector>(
         let mut world = warm(&setting, plan.warm_up, &make);
         let draw = Draw::new(setting.seed);
         let mut at = Time::ZERO + plan.warm_up;
-        for (turn, peer) in victims(&setting, plan.each).into_iter().enumerate() {
+        for (turn, peer) in victims(&setting, plan).into_iter().enumerate() {
             let half = u64::try_from(plan.gap.as_micros() / 2).unwrap_or(u64::MAX);
             let shift = Duration::from_micros(draw.below("crash", &[turn as u64], half));
             world.plan_crash(at + shift, peer);
@@ -168,7 +171,7 @@ pub fn correlated<D: Detector>(
         let half = u64::try_from(plan.gap.as_micros() / 2).unwrap_or(u64::MAX);
         let shift = Draw::new(setting.seed).below("crash", &[], half);
         let at = Time::ZERO + plan.warm_up + Duration::from_micros(shift);
-        for peer in victims(&setting, plan.each) {
+        for peer in victims(&setting, plan) {
             world.plan_crash(at, peer);
         }
         world.run_until(at);
@@ -202,11 +205,12 @@ fn warm<D: Detector>(setting: &Setting, warm_up: Duration, make: &impl Fn(Seat) 
 }
 
 /// Different peers in a random order; at least one is spared.
-fn victims(setting: &Setting, count: usize) -> Vec<usize> {
+fn victims(setting: &Setting, plan: &Crashes) -> Vec<usize> {
     let draw = Draw::new(setting.seed);
-    let mut peers: Vec<usize> = (0..setting.peers).collect();
+    let peers = (0..setting.peers).filter(|&peer| Some(peer) != plan.spared);
+    let mut peers: Vec<usize> = peers.collect();
     peers.sort_by_key(|&peer| draw.bits("victim", &[peer as u64]));
-    peers.truncate(count.min(setting.peers.saturating_sub(1)));
+    peers.truncate(plan.each.min(setting.peers.saturating_sub(1)));
     peers
 }
 

@@ -1,3 +1,5 @@
+mod ours;
+
 use super::{
     Act, Crashes, Detector, Figures, Input, Pauses, Phi, Setting, correlated, crashes, watch,
 };
@@ -107,39 +109,4 @@ fn a_seed_gives_the_same_figures_every_time() {
     let run = || crashes(&setting, &plan, Phi::with_quorum);
     assert_eq!(run(), run());
     assert_ne!(run(), crashes(&Setting { seed: 10, ..setting.clone() }, &plan, Phi::with_quorum));
-}
-
-#[test]
-fn dbg_ours() {
-    for n in [2, 3, 4, 5, 6, 8, 10, 100] {
-        for loss in [0, 200] {
-            let setting = Setting { loss_permille: loss, ..Setting::new(n, 1) };
-            let view = super::Ours::first_view(n);
-            let plan = Crashes {
-                worlds: if n > 10 { 4 } else { 50 },
-                patience: ms(8_000),
-                ..Crashes::single()
-            };
-            let f = crashes(&setting, &plan, |seat| super::Ours::new(seat, &view).unwrap());
-            let w = watch(&setting, (ms(2000), ms(60_000)), |seat| {
-                super::Ours::new(seat, &view).unwrap()
-            });
-            let p = |s: &[Duration], k| Figures::permille(s, k);
-            println!(
-                "{n} {loss}: {:?} {:?} missed {} fv {} | ev {:?} {:?} kept {} fe {} | {:.0}/s {:.0} B/s fv {} refused {}",
-                p(&f.detected, 500),
-                p(&f.detected, 1000),
-                f.missed,
-                f.false_verdicts,
-                p(&f.evicted, 500),
-                p(&f.evicted, 1000),
-                f.kept,
-                f.false_evictions,
-                w.messages as f64 / w.lived.as_secs_f64(),
-                w.bytes as f64 / w.lived.as_secs_f64(),
-                w.false_verdicts,
-                w.refused
-            );
-        }
-    }
 }
