@@ -9,6 +9,7 @@ use formic_sim::detect::{Crashes, Figures, Ours, Phi, Seat, Setting, correlated,
 pub(crate) enum Contestant {
     Ours,
     Foca,
+    FocaGenerous,
     Phi,
     PhiQuorum,
 }
@@ -23,12 +24,14 @@ pub(crate) enum Trial {
 }
 
 impl Contestant {
-    pub(crate) const ALL: [Self; 4] = [Self::Ours, Self::Foca, Self::Phi, Self::PhiQuorum];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Ours, Self::Foca, Self::FocaGenerous, Self::Phi, Self::PhiQuorum];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Ours => "formic",
-            Self::Foca => "foca 2 (SWIM)",
+            Self::Foca => "foca 2 (SWIM), frugal",
+            Self::FocaGenerous => "foca 2 (SWIM), generous",
             Self::Phi => "phi accrual, all to all",
             Self::PhiQuorum => "phi accrual, 5 of 8",
         }
@@ -47,7 +50,8 @@ impl Contestant {
                     Ours::new(seat, &view).expect("the machine accepts its own defaults")
                 })
             }
-            Self::Foca => run(setting, trial, |seat| Swim::new(seat, &Tuning::BOUND_450_MS)),
+            Self::Foca => run(setting, trial, |seat| Swim::new(seat, &Tuning::FRUGAL)),
+            Self::FocaGenerous => run(setting, trial, |seat| Swim::new(seat, &Tuning::GENEROUS)),
             Self::Phi => run(setting, trial, Phi::alone),
             Self::PhiQuorum => run(setting, trial, Phi::with_quorum),
         }
