@@ -105,12 +105,11 @@ impl Ours {
             match effect {
                 // Disks take no time here.
                 Effect::Persist(_) => {}
-                Effect::Send { to, message } => {
-                    // The link to an older life is gone.
-                    if self.lives[number(to)] == to {
-                        out.push(self.frame(number(to), Word::Healing(message)));
-                    }
+                Effect::Send { to, message } if self.lives[number(to)] == to => {
+                    out.push(self.frame(number(to), Word::Healing(message)));
                 }
+                // The link to an older life is gone.
+                Effect::Send { .. } => {}
                 Effect::Event(Event::EvictedSelf { next, .. }) => next_life = Some(next),
                 Effect::Event(event) => self.on_event(event, out),
             }
