@@ -35,20 +35,21 @@ impl Tuning {
     /// `cargo xtask bench detect --tune`.
     pub const FRUGAL: Self = Self {
         period: Duration::from_millis(50),
-        round_trip: Duration::from_millis(10),
+        round_trip: Duration::from_millis(15),
         indirect: 3,
-        suspicion: Duration::from_millis(120),
+        suspicion: Duration::from_millis(90),
         gossip: Duration::from_millis(20),
         fan: 3,
         tell: 10,
     };
 
-    /// The same without a limit on messages: quick probes, many asked to probe in one's place.
+    /// Without a limit on messages: of the settings without a false verdict there, the one with the most
+    /// probes, the most members asked to probe in one's place, and the longest suspicion.
     pub const GENEROUS: Self = Self {
         period: Duration::from_millis(25),
         round_trip: Duration::from_millis(8),
         indirect: 8,
-        suspicion: Duration::from_millis(150),
+        suspicion: Duration::from_millis(180),
         gossip: Duration::from_millis(20),
         fan: 3,
         tell: 10,
