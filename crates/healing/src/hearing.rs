@@ -77,7 +77,7 @@ impl Healing {
             Belief::Alive => {}
             Belief::Unheard => self.on_first_heard(place),
             Belief::Suspect { .. } => self.event(Event::Cleared { life }),
-            Belief::Condemned { .. } => self.take_back(place),
+            Belief::Condemned { .. } => self.on_return(place),
         }
         if was_mute {
             self.reassign();

@@ -36,8 +36,11 @@
 //! | `owner-sets` | 1 | `never_panics` (the machine's own invariants) |
 //! | `T11` | 0 | only slower: T15 respawns as well; `formic-completion`'s `tests::ledger::a_lost_executor_is_replaced` notices |
 //!
-//! **Limits.** One profile, [`completion`], and [`comparators`]; failures are detected by an oracle with
-//! delays, not by heartbeats; disks are honest; peers do not lie. No partitions, no shrinking. Two kinds
+//! [`detect`] measures failure detectors beside each other and asserts what healing promises
+//! (`detect::tests::ours`).
+//!
+//! **Limits.** One profile, [`completion`], and [`comparators`]; there, failures are detected by an oracle
+//! with delays, not by heartbeats; disks are honest; peers do not lie. No partitions, no shrinking. Two kinds
 //! of runs are not judged for their end, and counted: those whose home group lost its quorum before it
 //! had stored the job (`Report::waived`), and those in which all that knew the verdict died for good
 //! (`Report::untold`).
@@ -47,6 +50,7 @@
 
 pub mod comparators;
 pub mod completion;
+pub mod detect;
 pub mod node;
 mod draw;
 mod engine;
