@@ -1,0 +1,470 @@
+//! Three peers, a network that forgets nothing, and what may happen next.
+
+use core::hash::{Hash, Hasher};
+use std::collections::VecDeque;
+
+use formic_core::mix;
+
+use super::{trees::Tree, *};
+use crate::timers::Timer;
+
+pub(super) const PEERS: usize = 3;
+/// Where all timers of a machine rest until the model fires one of them.
+const PARKED: Time = Time::from_us(1);
+
+/// A hasher without a secret: the count of unique states is asserted.
+struct Print(u64);
+
+impl Hasher for Print {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0.rotate_left(5) ^ word);
+    }
+}
+
+pub(super) fn print(what: &impl Hash) -> u64 {
+    let mut hasher = Print(0);
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What the nodes around the machines carry.
+#[derive(Clone, Debug, Hash)]
+pub(super) enum Carried {
+    Message(Message),
+    Signed { statement: Digest, attestation: Attestation },
+}
+
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Envelope {
+    pub(super) from: Life,
+    pub(super) to: Life,
+    pub(super) what: Carried,
+}
+
+impl Envelope {
+    pub(super) fn input(&self) -> Input {
+        match &self.what {
+            Carried::Message(message) => {
+                Input::Message { from: self.from, message: message.clone() }
+            }
+            Carried::Signed { statement, attestation } => {
+                Input::Attested { statement: *statement, attestation: attestation.clone() }
+            }
+        }
+    }
+}
+
+/// Number of a peer, 0 to 2.
+pub(super) fn index(life: Life) -> usize {
+    usize::from(life.peer.as_bytes()[0]) - 1
+}
+
+pub(super) fn born(peer: usize, incarnation: u64) -> Life {
+    life(u8::try_from(peer + 1).unwrap(), incarnation)
+}
+
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Host {
+    pub(super) life: Life,
+    pub(super) alive: bool,
+    pub(super) machine: Completion,
+    pub(super) disk: Vec<Record>,
+    /// Bodies that run here, by their key's number in the tree.
+    pub(super) bodies: BTreeSet<Key>,
+    /// What its detector said last of the newest life of each other peer it was told of.
+    pub(super) told: BTreeMap<Life, bool>,
+    /// Lives whose end it was told.
+    pub(super) mourned: BTreeSet<Life>,
+}
+
+fn machine(life: Life) -> Completion {
+    let config = Config { flush: Duration::ZERO, takeover: Duration::ZERO, ..Config::default() };
+    Completion::new(config, life, job())
+}
+
+impl Host {
+    fn new(life: Life) -> Self {
+        Self {
+            life,
+            alive: true,
+            machine: machine(life),
+            disk: vec![],
+            bodies: BTreeSet::new(),
+            told: BTreeMap::new(),
+            mourned: BTreeSet::new(),
+        }
+    }
+
+    /// What it says of a peer: the newest life it was told of, and whether that one is up.
+    fn opinion(&self, peer: usize) -> Option<(Life, bool)> {
+        let told = self.told.iter().filter(|(life, _)| index(**life) == peer);
+        told.last().map(|(life, up)| (*life, *up))
+    }
+
+    pub(super) fn keeps_home(&self) -> bool {
+        self.disk.iter().any(|record| matches!(record, Record::Home(_) | Record::Closed { .. }))
+    }
+}
+
+/// Faults that may still strike.
+#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq)]
+pub(super) struct Faults {
+    pub(super) crashes: u8,
+    pub(super) restarts: u8,
+    pub(super) suspicions: u8,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) hosts: [Arc<Host>; PEERS],
+    prints: [u64; PEERS],
+    /// All that was ever sent to lives that still live. It may arrive any time, again, or never.
+    pub(super) network: Arc<BTreeMap<u64, Arc<Envelope>>>,
+    /// Tasks of which some body ran to its end: what really happened.
+    pub(super) finished: BTreeSet<Key>,
+    pub(super) verdict: Option<Digest>,
+    pub(super) left: Faults,
+    /// The first claim that did not hold.
+    pub(super) broken: Option<&'static str>,
+}
+
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.prints.hash(state);
+        self.network.keys().for_each(|key| key.hash(state));
+        (&self.finished, self.verdict, self.left, self.broken).hash(state);
+    }
+}
+
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        print(self) == print(other)
+    }
+}
+
+/// What may happen next.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Deliver(Arc<Envelope>),
+    /// A body ends.
+    End(usize, Key),
+    /// This timer of this peer is the next to fire.
+    Fire(usize, Timer),
+    /// The detector corrects itself.
+    Tell(usize, Life, bool),
+    Crash(usize),
+    /// With its disk, or without.
+    Restart(usize, bool),
+    Suspect(usize, Life),
+}
+
+impl PartialEq for Action {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl World {
+    /// All know each other; the job was submitted at peer 0.
+    pub(super) fn new(tree: &Tree, home: usize, left: Faults) -> Self {
+        let hosts: [Arc<Host>; PEERS] =
+            core::array::from_fn(|peer| Arc::new(Host::new(born(peer, 1))));
+        let mut world = Self {
+            prints: core::array::from_fn(|peer| print(&*hosts[peer])),
+            hosts,
+            network: Arc::default(),
+            finished: BTreeSet::new(),
+            verdict: None,
+            left,
+            broken: None,
+        };
+        for (observer, other) in pairs() {
+            world.tell(tree, observer, (born(other, 1), true));
+        }
+        let lives: Vec<Life> = (0..home).map(|peer| born(peer, 1)).collect();
+        world.feed(tree, 0, Input::Submit { spec: spec(&lives) });
+        world
+    }
+
+    pub(super) fn is_live(&self, life: Life) -> bool {
+        let host = &self.hosts[index(life)];
+        host.alive && host.life == life
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = (usize, &Arc<Host>)> {
+        self.hosts.iter().enumerate().filter(|(_, host)| host.alive)
+    }
+
+    pub(super) fn breaks(&mut self, claim: &'static str) {
+        self.broken.get_or_insert(claim);
+    }
+
+    fn put(&mut self, peer: usize, host: Host) {
+        self.prints[peer] = print(&host);
+        self.hosts[peer] = Arc::new(host);
+    }
+
+    /// What a detector that is wrong or late may still say.
+    pub(super) fn corrections(&self) -> Vec<(usize, Life, bool)> {
+        let mut all = vec![];
+        for (observer, other) in pairs() {
+            let (host, target) = (&self.hosts[observer], &self.hosts[other]);
+            if !host.alive {
+                continue;
+            }
+            if host.opinion(other) != Some((target.life, target.alive)) {
+                all.push((observer, target.life, target.alive));
+            }
+            // The end of an earlier life may be told late, after its successor came.
+            let ended = (1..target.life.incarnation.0).map(|number| born(other, number));
+            let untold = ended.filter(|life| !host.mourned.contains(life));
+            all.extend(untold.map(|life| (observer, life, false)));
+        }
+        all
+    }
+
+    pub(super) fn tell(&mut self, tree: &Tree, observer: usize, (life, up): (Life, bool)) {
+        self.tell_at(tree, observer, (Time::ZERO, life, up));
+        self.rest(observer);
+    }
+
+    pub(super) fn tell_at(
+        &mut self,
+        tree: &Tree,
+        observer: usize,
+        (now, life, up): (Time, Life, bool),
+    ) {
+        let mut host = (*self.hosts[observer]).clone();
+        if !up && !self.is_live(life) {
+            host.mourned.insert(life);
+        }
+        let newest = host.opinion(index(life)).is_none_or(|(newest, _)| newest <= life);
+        if newest {
+            host.told.retain(|other, _| other.peer != life.peer);
+            host.told.insert(life, up);
+        }
+        self.put(observer, host);
+        let input = if up { Input::Up { life } } else { Input::Down { life } };
+        self.feed_at(tree, observer, (now, input));
+    }
+
+    pub(super) fn crash(&mut self, peer: usize) {
+        let mut host = (*self.hosts[peer]).clone();
+        let dead = host.life;
+        host.alive = false;
+        host.bodies.clear();
+        host.told.clear();
+        host.mourned.clear();
+        host.machine = machine(dead);
+        self.put(peer, host);
+        Arc::make_mut(&mut self.network).retain(|_, envelope| envelope.to != dead);
+    }
+
+    pub(super) fn restart(&mut self, tree: &Tree, peer: usize, disk: bool) {
+        let old = &self.hosts[peer];
+        let life = Life::new(old.life.peer, old.life.incarnation.next());
+        let records = if disk { old.disk.clone() } else { vec![] };
+        let mut host = Host::new(life);
+        host.disk.clone_from(&records);
+        self.put(peer, host);
+        if !records.is_empty() {
+            self.feed(tree, peer, Input::Restore { records });
+        }
+        for other in (0..PEERS).filter(|other| *other != peer) {
+            let target = &self.hosts[other];
+            let news = (target.life, target.alive);
+            self.tell(tree, peer, news);
+        }
+    }
+
+    pub(super) fn end(&mut self, tree: &Tree, peer: usize, key: Key) {
+        self.end_at(tree, peer, (Time::ZERO, key));
+        self.rest(peer);
+    }
+
+    pub(super) fn end_at(&mut self, tree: &Tree, peer: usize, (now, key): (Time, Key)) {
+        let mut host = (*self.hosts[peer]).clone();
+        host.bodies.remove(&key);
+        self.put(peer, host);
+        self.finished.insert(key);
+        self.feed_at(tree, peer, (now, Input::BodyFinished { key, outcome: ok() }));
+    }
+
+    pub(super) fn fire(&mut self, tree: &Tree, peer: usize, timer: Timer) {
+        let mut host = (*self.hosts[peer]).clone();
+        host.machine.timers.set(timer, Time::ZERO);
+        self.put(peer, host);
+        self.feed(tree, peer, Input::Deadline);
+    }
+
+    /// Feeds one input and all that follows at this peer without delay.
+    pub(super) fn feed(&mut self, tree: &Tree, peer: usize, input: Input) {
+        self.feed_at(tree, peer, (Time::ZERO, input));
+        self.rest(peer);
+    }
+
+    fn rest(&mut self, peer: usize) {
+        let mut host = (*self.hosts[peer]).clone();
+        normalise(&mut host.machine);
+        self.put(peer, host);
+    }
+
+    pub(super) fn feed_at(&mut self, tree: &Tree, peer: usize, (now, input): (Time, Input)) {
+        let mut host = (*self.hosts[peer]).clone();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let open = !host.machine.is_closed();
+            let signed = matches!(input, Input::Attested { .. });
+            if let Input::Spawn { owner, .. } = &input
+                && !host.bodies.contains(owner)
+            {
+                continue; // Its body was stopped meanwhile.
+            }
+            let mut out = vec![];
+            if host.machine.handle(now, input, &mut out).is_err() {
+                self.breaks("honest peers refuse nothing that honest peers do");
+            }
+            if signed && open {
+                self.check_members(&host);
+            }
+            for effect in out {
+                inputs.extend(self.apply(tree, &mut host, effect));
+            }
+            if inputs.is_empty() && host.machine.deadline().is_some_and(|at| at <= now) {
+                inputs.push_back(Input::Deadline);
+            }
+        }
+        host.machine.check();
+        self.put(peer, host);
+    }
+
+    /// At the verdict, every member that its author was told of is sealed or excluded (I6).
+    fn check_members(&mut self, host: &Host) {
+        let Some(verdict) = host.machine.verdict() else { return };
+        let statement = &verdict.certificate.statement;
+        let listed = statement.sealed.iter().map(|(life, _)| life).chain(&statement.excluded);
+        let listed: Vec<&Life> = listed.collect();
+        let covers = |told: &Life| listed.iter().any(|life| life.peer == told.peer && *life >= told);
+        if !host.told.keys().all(covers) {
+            self.breaks("every member is sealed or excluded");
+        }
+    }
+
+    fn apply(&mut self, tree: &Tree, host: &mut Host, effect: Effect) -> Vec<Input> {
+        match effect {
+            Effect::Persist(record) if host.disk.last() != Some(&record) => host.disk.push(record),
+            Effect::Send { to, message } => self.post(host.life, to, Carried::Message(message)),
+            Effect::Place { key, attempt, avoid, .. } => {
+                let life = self.place(tree, host, (key, avoid));
+                return vec![Input::Placed { key, attempt, life }];
+            }
+            Effect::Execute { key, .. } => {
+                if host.machine.is_sealed() {
+                    self.breaks("a sealed life starts no body");
+                }
+                host.bodies.insert(key);
+                return tree.spawns(key);
+            }
+            Effect::Abort { key } => {
+                host.bodies.remove(&key);
+            }
+            Effect::Sign { to, statement } => {
+                let attestation = attestation(host.life);
+                if to == host.life {
+                    return vec![Input::Attested { statement, attestation }];
+                }
+                self.post(host.life, to, Carried::Signed { statement, attestation });
+            }
+            Effect::Event(event) => self.event(tree, host, event),
+            Effect::Persist(_) | Effect::Unplace { .. } => {}
+        }
+        vec![]
+    }
+
+    fn post(&mut self, from: Life, to: Life, what: Carried) {
+        if !self.is_live(to) {
+            return;
+        }
+        let envelope = Envelope { from, to, what };
+        let key = print(&envelope);
+        if !self.network.contains_key(&key) {
+            Arc::make_mut(&mut self.network).insert(key, Arc::new(envelope));
+        }
+    }
+
+    /// The tree's place, or the next peer that the asker believes alive.
+    fn place(&self, tree: &Tree, host: &Host, (key, avoid): (Key, Option<Life>)) -> Life {
+        let first = tree.place(key);
+        let peers = (first..first + PEERS).map(|peer| peer % PEERS);
+        let up = peers.filter_map(|peer| match peer == index(host.life) {
+            true => Some(host.life),
+            false => host.opinion(peer).filter(|(_, up)| *up).map(|(life, _)| life),
+        });
+        let lives: Vec<Life> = up.collect();
+        let best = lives.iter().find(|life| Some(**life) != avoid).or(lives.first());
+        best.copied().unwrap_or(host.life)
+    }
+
+    fn event(&mut self, tree: &Tree, host: &Host, event: Event) {
+        match event {
+            Event::Complete { .. } => self.check_cover(tree),
+            Event::Verdict(verdict) => {
+                self.check_cover(tree);
+                let result = Digest::of(&[format!("{:?}", verdict.decree).as_bytes()]);
+                if self.verdict.is_some_and(|first| first != result) {
+                    self.breaks("all learn one result");
+                }
+                self.verdict = Some(result);
+                let sealed = &verdict.certificate.statement.sealed;
+                let works = |host: &Host, life: &Life| {
+                    host.alive && host.life == *life && !host.bodies.is_empty()
+                };
+                let others = self.hosts.iter().filter(|other| other.life != host.life);
+                let all: Vec<&Host> = others.map(|other| &**other).chain([host]).collect();
+                if all.iter().any(|host| sealed.iter().any(|(life, _)| works(host, life))) {
+                    self.breaks("no sealed life runs a body at the verdict");
+                }
+            }
+            Event::Anomaly { .. } => self.breaks("the two proofs agree"),
+            _ => {}
+        }
+    }
+
+    /// I2: bodies do the same in each execution, so every task of the tree has to have ended.
+    fn check_cover(&mut self, tree: &Tree) {
+        if !tree.keys().iter().all(|key| self.finished.contains(key)) {
+            self.breaks("complete is never early");
+        }
+    }
+}
+
+/// Ordered pairs of different peers.
+pub(super) fn pairs() -> impl Iterator<Item = (usize, usize)> {
+    let all = (0..PEERS).flat_map(|a| (0..PEERS).map(move |b| (a, b)));
+    all.filter(|(a, b)| a != b)
+}
+
+/// States that differ only in times, in how often something was repeated, or in counts that no longer
+/// decide anything are one state.
+fn normalise(machine: &mut Completion) {
+    machine.timers.park(PARKED);
+    for task in machine.tasks.values_mut() {
+        task.age = 0;
+        task.children.values_mut().for_each(|child| child.age = 0);
+    }
+    if machine.counts.disturbed > 0 {
+        machine.counts = Seal { disturbed: 1, ..Seal::default() };
+    }
+}
