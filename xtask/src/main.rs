@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask ci | layers | sim`.
+//! The project's own tasks: `cargo xtask bench | ci | layers | mutants | sim`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod ci;
 mod layers;
 mod sim;
@@ -14,6 +15,9 @@ mod sim;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  bench completion [--seeds N]
+                           our completion beside the published ones: what they cost, and which fault
+                           breaks which (N runs per cell, default 200)
   ci                       everything that must pass before a change lands
   layers                   check who may depend on whom, and the pure crates' lints
   sim [completion] [--seeds N] [--first S] [--jobs J]
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
         ["sim", rest @ ..] => sim::run(rest),
