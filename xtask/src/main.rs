@@ -10,6 +10,8 @@ use std::process::ExitCode;
 mod bench;
 mod ci;
 mod layers;
+mod mutants;
+mod rules;
 mod sim;
 
 const USAGE: &str = "\
@@ -20,8 +22,10 @@ usage: cargo xtask COMMAND
                            breaks which (N runs per cell, default 200)
   ci                       everything that must pass before a change lands
   layers                   check who may depend on whom, and the pure crates' lints
-  sim [completion] [--seeds N] [--first S] [--jobs J]
-                           run N seeds (default 2000) of the simulator from seed S (default 1)
+  mutants [CRATE..]        remove each rule of xtask/rules.txt in turn and see who notices
+  sim [completion] [--seeds N] [--first S] [--jobs J] [--stop]
+                           run N seeds (default 2000) of the simulator from seed S (default 1), with
+                           --stop only to the first that violates a claim
   sim replay SEED [LINES]  run one seed again and print what happened
 ";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
+        ["mutants", rest @ ..] => mutants::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
         _ => {
             eprint!("{USAGE}");

@@ -20,6 +20,8 @@ struct Options {
     seeds: u64,
     first: u64,
     jobs: usize,
+    /// End with the first violation.
+    stop: bool,
 }
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
@@ -37,8 +39,10 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     for violation in violations.iter().take(SHOWN) {
         println!("{violation}\n  again: cargo xtask sim replay {}", violation.seed);
     }
-    if violations.is_empty() {
-        return Ok(());
+    let Some(first) = violations.first() else { return Ok(()) };
+    if options.stop {
+        let seeds = first.seed - options.first + 1;
+        println!("caught after {seeds} seeds by {}", first.oracle);
     }
     let oracles = by_oracle(&violations);
     Err(format!("{} of {} seeds violate a claim: {oracles}", violations.len(), options.seeds))
@@ -46,12 +50,13 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 
 fn parse(words: &[&str]) -> Result<Options, String> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let mut options = Options { seeds: 2_000, first: 1, jobs: cores };
+    let mut options = Options { seeds: 2_000, first: 1, jobs: cores, stop: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} takes a number"));
         match *word {
             "completion" => {}
+            "--stop" => options.stop = true,
             "--seeds" => options.seeds = number(word, value()?)?,
             "--first" => options.first = number(word, value()?)?,
             "--jobs" => {
@@ -84,6 +89,9 @@ fn campaign(options: &Options) -> (Report, Vec<Violation>) {
             match guarded(seed) {
                 Ok(report) => sum.merge(&report),
                 Err(violation) => violations.push(violation),
+            }
+            if options.stop && !violations.is_empty() {
+                next.fetch_max(end, Ordering::Relaxed); // Earlier seeds are under way or done.
             }
         }
     };

@@ -6,3 +6,4 @@ pub mod nothing_hangs;
 pub mod one_verdict;
 pub mod quiet_is_quiet;
 pub mod replays;
+pub mod respawned_in_time;

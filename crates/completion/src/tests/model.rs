@@ -14,10 +14,12 @@ use stateright::{Checker, Model, Property};
 use super::{peer::*, *};
 
 mod settle;
+mod step;
 mod trees;
 mod world;
 
 use settle::{InFlight, settles};
+use step::{Local, Step};
 use trees::Tree;
 use world::{Action, Faults, PEERS, World};
 
@@ -28,6 +30,21 @@ struct Job {
     tree: Tree,
     home: usize,
     faults: Faults,
+    #[expect(clippy::disallowed_types, reason = "the checker shares the model between its threads")]
+    steps: std::sync::Mutex<BTreeMap<(u64, u64), Arc<Step>>>,
+}
+
+impl Job {
+    /// One peer's step, computed once for all worlds in which it is in that state.
+    fn step(&self, world: &World, peer: usize, what: &Local) -> Arc<Step> {
+        let key = (world.prints[peer], what.print());
+        if let Some(step) = self.steps.lock().unwrap().get(&key) {
+            return Arc::clone(step);
+        }
+        let step = Arc::new(Step::rest(&self.tree, &world.hosts[peer], what));
+        self.steps.lock().unwrap().insert(key, Arc::clone(&step));
+        step
+    }
 }
 
 impl Model for Job {
@@ -42,7 +59,8 @@ impl Model for Job {
         if world.broken.is_some() {
             return;
         }
-        actions.extend(world.network.values().map(|sent| Action::Deliver(Arc::clone(sent))));
+        let sent = world.network.iter();
+        actions.extend(sent.map(|(key, envelope)| Action::Deliver(*key, Arc::clone(envelope))));
         for (peer, host) in world.live() {
             actions.extend(host.bodies.iter().map(|key| Action::End(peer, *key)));
             actions.extend(host.machine.timers.armed().map(|timer| Action::Fire(peer, timer)));
@@ -70,27 +88,30 @@ impl Model for Job {
 
     fn next_state(&self, before: &World, action: Action) -> Option<World> {
         let mut world = before.clone();
-        let tree = &self.tree;
-        match action {
-            Action::Deliver(envelope) => {
-                world.feed(tree, world::index(envelope.to), envelope.input());
+        let (peer, what) = match action {
+            Action::Deliver(key, envelope) => {
+                (world::index(envelope.to), Local::Deliver(key, envelope))
             }
-            Action::End(peer, key) => world.end(tree, peer, key),
-            Action::Fire(peer, timer) => world.fire(tree, peer, timer),
-            Action::Tell(observer, life, up) => world.tell(tree, observer, (life, up)),
+            Action::End(peer, key) => (peer, Local::End(key)),
+            Action::Fire(peer, timer) => (peer, Local::Fire(timer)),
+            Action::Tell(observer, life, up) => (observer, before.news(life, up)),
+            Action::Suspect(observer, life) => {
+                world.left.suspicions -= 1;
+                (observer, before.news(life, false))
+            }
             Action::Crash(peer) => {
                 world.left.crashes -= 1;
                 world.crash(peer);
+                return Some(world);
             }
             Action::Restart(peer, disk) => {
                 world.left.restarts -= 1;
-                world.restart(tree, peer, disk);
+                world.restart(&self.tree, peer, disk);
+                return Some(world);
             }
-            Action::Suspect(observer, life) => {
-                world.left.suspicions -= 1;
-                world.tell(tree, observer, (life, false));
-            }
-        }
+        };
+        let step = self.step(before, peer, &what);
+        world.commit(&self.tree, peer, (&what, &step));
         (world != *before).then_some(world)
     }
 
@@ -119,7 +140,7 @@ impl Model for Job {
 
 /// Explores all states, or as many as `most`; prints a row of the table.
 fn explore(tree: usize, home: usize, faults: Faults, most: Option<usize>) -> usize {
-    let job = Job { tree: Tree::new(tree), home, faults };
+    let job = Job { tree: Tree::new(tree), home, faults, steps: Default::default() };
     let mut checker = job.checker();
     if let Some(most) = most {
         checker = checker.target_state_count(most);
@@ -143,14 +164,13 @@ fn explore(tree: usize, home: usize, faults: Faults, most: Option<usize>) -> usi
 #[test]
 #[ignore = "survey"]
 fn survey() {
-    for faults in [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 0, 1)] {
-        for home in [1, 2] {
-            for tree in 1..=5 {
-                let start = std::time::Instant::now();
-                let (crashes, restarts, suspicions) = faults;
-                explore(tree, home, Faults { crashes, restarts, suspicions }, Some(400_000));
-                println!("   {:?}", start.elapsed());
-            }
-        }
+    let words = std::fs::read_to_string("/tmp/wt/at").ok();
+    let words = words.unwrap_or_default();
+    for word in words.trim().split(';') {
+        let n: Vec<usize> = word.split(',').map(|n| n.parse().unwrap()).collect();
+        let start = std::time::Instant::now();
+        let faults = Faults { crashes: n[2] as u8, restarts: n[3] as u8, suspicions: n[4] as u8 };
+        explore(n[0], n[1], faults, Some(n[5]));
+        println!("   {:?}", start.elapsed());
     }
 }

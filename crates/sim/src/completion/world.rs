@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Draw, Truth, Violation,
-    oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet},
+    oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet, respawned_in_time},
 };
 
 /// After the calm, everything has to be over within this virtual time.
@@ -326,7 +326,8 @@ impl<'a> World<'a> {
             }
             What::Down { observer, life } => {
                 self.told.insert((observer, life), false);
-                self.feed(peer, Input::Down { life })
+                self.feed(peer, Input::Down { life })?;
+                self.check_respawned(peer, (observer, life))
             }
             What::Wake { .. } => {
                 // An earlier wake took the place of this one.
@@ -353,6 +354,14 @@ impl<'a> World<'a> {
             | What::Calm
             | What::Thaw { .. } => Ok(()),
         }
+    }
+
+    fn check_respawned(&self, peer: usize, (observer, dead): (Life, Life)) -> Checked {
+        if !self.is_alive(observer) || !self.met.contains(&(observer, dead)) {
+            return Ok(());
+        }
+        respawned_in_time::at_down(&self.hosts[peer].machine, dead)
+            .map_err(|what| self.violation("respawned_in_time", what))
     }
 
     fn start(&mut self, peer: usize) -> Checked {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    step::{Local, Step},
     trees::Tree,
     world::{Envelope, Host, World, index},
     *,
@@ -43,20 +44,23 @@ pub(super) fn settles(tree: &Tree, home: usize, from: &World, in_flight: InFligh
     };
     world.network = Arc::default();
     for _ in 0..STEPS {
-        if let Some(envelope) = queue.pop_front() {
-            if world.is_live(envelope.to) {
-                world.feed_at(tree, index(envelope.to), (now, envelope.input()));
+        let (peer, what) = if let Some(envelope) = queue.pop_front() {
+            if !world.is_live(envelope.to) {
+                continue;
             }
+            (index(envelope.to), Local::Deliver(0, envelope))
         } else if let Some((observer, life, up)) = world.corrections().first().copied() {
-            world.tell_at(tree, observer, (now, life, up));
+            (observer, world.news(life, up))
         } else if let Some((peer, key)) = first_body(&world) {
-            world.end_at(tree, peer, (now, key));
+            (peer, Local::End(key))
         } else if let Some((peer, at)) = next_deadline(&world) {
             now = now.max(at);
-            world.feed_at(tree, peer, (now, Input::Deadline));
+            (peer, Local::Plain(Input::Deadline))
         } else {
             break;
-        }
+        };
+        let step = Step::at(tree, &world.hosts[peer], (now, &what));
+        world.commit(tree, peer, (&what, &step));
         queue.extend(core::mem::take(&mut world.network).values().cloned());
     }
     world.broken.is_none()

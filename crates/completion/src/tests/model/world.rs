@@ -1,16 +1,16 @@
 //! Three peers, a network that forgets nothing, and what may happen next.
 
 use core::hash::{Hash, Hasher};
-use std::collections::VecDeque;
-
 use formic_core::mix;
 
-use super::{trees::Tree, *};
+use super::{
+    step::{Local, Said, Step},
+    trees::Tree,
+    *,
+};
 use crate::timers::Timer;
 
 pub(super) const PEERS: usize = 3;
-/// Where all timers of a machine rest until the model fires one of them.
-const PARKED: Time = Time::from_us(1);
 
 /// A hasher without a secret: the count of unique states is asserted.
 struct Print(u64);
@@ -108,7 +108,7 @@ impl Host {
     }
 
     /// What it says of a peer: the newest life it was told of, and whether that one is up.
-    fn opinion(&self, peer: usize) -> Option<(Life, bool)> {
+    pub(super) fn opinion(&self, peer: usize) -> Option<(Life, bool)> {
         let told = self.told.iter().filter(|(life, _)| index(**life) == peer);
         told.last().map(|(life, up)| (*life, *up))
     }
@@ -129,7 +129,7 @@ pub(super) struct Faults {
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) hosts: [Arc<Host>; PEERS],
-    prints: [u64; PEERS],
+    pub(super) prints: [u64; PEERS],
     /// All that was ever sent to lives that still live. It may arrive any time, again, or never.
     pub(super) network: Arc<BTreeMap<u64, Arc<Envelope>>>,
     /// Tasks of which some body ran to its end: what really happened.
@@ -157,7 +157,7 @@ impl PartialEq for World {
 /// What may happen next.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Deliver(Arc<Envelope>),
+    Deliver(u64, Arc<Envelope>),
     /// A body ends.
     End(usize, Key),
     /// This timer of this peer is the next to fire.
@@ -191,10 +191,10 @@ impl World {
             broken: None,
         };
         for (observer, other) in pairs() {
-            world.tell(tree, observer, (born(other, 1), true));
+            world.at_rest(tree, observer, &Local::Tell { life: born(other, 1), up: true, over: false });
         }
         let lives: Vec<Life> = (0..home).map(|peer| born(peer, 1)).collect();
-        world.feed(tree, 0, Input::Submit { spec: spec(&lives) });
+        world.at_rest(tree, 0, &Local::Plain(Input::Submit { spec: spec(&lives) }));
         world
     }
 
@@ -235,31 +235,6 @@ impl World {
         all
     }
 
-    pub(super) fn tell(&mut self, tree: &Tree, observer: usize, (life, up): (Life, bool)) {
-        self.tell_at(tree, observer, (Time::ZERO, life, up));
-        self.rest(observer);
-    }
-
-    pub(super) fn tell_at(
-        &mut self,
-        tree: &Tree,
-        observer: usize,
-        (now, life, up): (Time, Life, bool),
-    ) {
-        let mut host = (*self.hosts[observer]).clone();
-        if !up && !self.is_live(life) {
-            host.mourned.insert(life);
-        }
-        let newest = host.opinion(index(life)).is_none_or(|(newest, _)| newest <= life);
-        if newest {
-            host.told.retain(|other, _| other.peer != life.peer);
-            host.told.insert(life, up);
-        }
-        self.put(observer, host);
-        let input = if up { Input::Up { life } } else { Input::Down { life } };
-        self.feed_at(tree, observer, (now, input));
-    }
-
     pub(super) fn crash(&mut self, peer: usize) {
         let mut host = (*self.hosts[peer]).clone();
         let dead = host.life;
@@ -280,144 +255,47 @@ impl World {
         host.disk.clone_from(&records);
         self.put(peer, host);
         if !records.is_empty() {
-            self.feed(tree, peer, Input::Restore { records });
+            self.at_rest(tree, peer, &Local::Plain(Input::Restore { records }));
         }
         for other in (0..PEERS).filter(|other| *other != peer) {
             let target = &self.hosts[other];
-            let news = (target.life, target.alive);
-            self.tell(tree, peer, news);
+            let news = self.news(target.life, target.alive);
+            self.at_rest(tree, peer, &news);
         }
     }
 
-    pub(super) fn end(&mut self, tree: &Tree, peer: usize, key: Key) {
-        self.end_at(tree, peer, (Time::ZERO, key));
-        self.rest(peer);
+    pub(super) fn news(&self, life: Life, up: bool) -> Local {
+        Local::Tell { life, up, over: !self.is_live(life) }
     }
 
-    pub(super) fn end_at(&mut self, tree: &Tree, peer: usize, (now, key): (Time, Key)) {
-        let mut host = (*self.hosts[peer]).clone();
-        host.bodies.remove(&key);
-        self.put(peer, host);
-        self.finished.insert(key);
-        self.feed_at(tree, peer, (now, Input::BodyFinished { key, outcome: ok() }));
+    fn at_rest(&mut self, tree: &Tree, peer: usize, what: &Local) {
+        let step = Step::rest(tree, &self.hosts[peer], what);
+        self.commit(tree, peer, (what, &step));
     }
 
-    pub(super) fn fire(&mut self, tree: &Tree, peer: usize, timer: Timer) {
-        let mut host = (*self.hosts[peer]).clone();
-        host.machine.timers.set(timer, Time::ZERO);
-        self.put(peer, host);
-        self.feed(tree, peer, Input::Deadline);
-    }
-
-    /// Feeds one input and all that follows at this peer without delay.
-    pub(super) fn feed(&mut self, tree: &Tree, peer: usize, input: Input) {
-        self.feed_at(tree, peer, (Time::ZERO, input));
-        self.rest(peer);
-    }
-
-    fn rest(&mut self, peer: usize) {
-        let mut host = (*self.hosts[peer]).clone();
-        normalise(&mut host.machine);
-        self.put(peer, host);
-    }
-
-    pub(super) fn feed_at(&mut self, tree: &Tree, peer: usize, (now, input): (Time, Input)) {
-        let mut host = (*self.hosts[peer]).clone();
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let open = !host.machine.is_closed();
-            let signed = matches!(input, Input::Attested { .. });
-            if let Input::Spawn { owner, .. } = &input
-                && !host.bodies.contains(owner)
-            {
-                continue; // Its body was stopped meanwhile.
-            }
-            let mut out = vec![];
-            if host.machine.handle(now, input, &mut out).is_err() {
-                self.breaks("honest peers refuse nothing that honest peers do");
-            }
-            if signed && open {
-                self.check_members(&host);
-            }
-            for effect in out {
-                inputs.extend(self.apply(tree, &mut host, effect));
-            }
-            if inputs.is_empty() && host.machine.deadline().is_some_and(|at| at <= now) {
-                inputs.push_back(Input::Deadline);
-            }
+    /// One peer's step becomes part of the world.
+    pub(super) fn commit(&mut self, tree: &Tree, peer: usize, (what, step): (&Local, &Step)) {
+        if let Local::End(key) = what {
+            self.finished.insert(*key);
         }
-        host.machine.check();
-        self.put(peer, host);
-    }
-
-    /// At the verdict, every member that its author was told of is sealed or excluded (I6).
-    fn check_members(&mut self, host: &Host) {
-        let Some(verdict) = host.machine.verdict() else { return };
-        let statement = &verdict.certificate.statement;
-        let listed = statement.sealed.iter().map(|(life, _)| life).chain(&statement.excluded);
-        let listed: Vec<&Life> = listed.collect();
-        let covers = |told: &Life| listed.iter().any(|life| life.peer == told.peer && *life >= told);
-        if !host.told.keys().all(covers) {
-            self.breaks("every member is sealed or excluded");
+        self.prints[peer] = step.print;
+        self.hosts[peer] = Arc::clone(&step.host);
+        for said in &step.said {
+            match said {
+                Said::Post(key, envelope) => self.post(*key, envelope),
+                Said::Event(event) => self.event(tree, event),
+                Said::Breaks(claim) => self.breaks(claim),
+            }
         }
     }
 
-    fn apply(&mut self, tree: &Tree, host: &mut Host, effect: Effect) -> Vec<Input> {
-        match effect {
-            Effect::Persist(record) if host.disk.last() != Some(&record) => host.disk.push(record),
-            Effect::Send { to, message } => self.post(host.life, to, Carried::Message(message)),
-            Effect::Place { key, attempt, avoid, .. } => {
-                let life = self.place(tree, host, (key, avoid));
-                return vec![Input::Placed { key, attempt, life }];
-            }
-            Effect::Execute { key, .. } => {
-                if host.machine.is_sealed() {
-                    self.breaks("a sealed life starts no body");
-                }
-                host.bodies.insert(key);
-                return tree.spawns(key);
-            }
-            Effect::Abort { key } => {
-                host.bodies.remove(&key);
-            }
-            Effect::Sign { to, statement } => {
-                let attestation = attestation(host.life);
-                if to == host.life {
-                    return vec![Input::Attested { statement, attestation }];
-                }
-                self.post(host.life, to, Carried::Signed { statement, attestation });
-            }
-            Effect::Event(event) => self.event(tree, host, event),
-            Effect::Persist(_) | Effect::Unplace { .. } => {}
-        }
-        vec![]
-    }
-
-    fn post(&mut self, from: Life, to: Life, what: Carried) {
-        if !self.is_live(to) {
-            return;
-        }
-        let envelope = Envelope { from, to, what };
-        let key = print(&envelope);
-        if !self.network.contains_key(&key) {
-            Arc::make_mut(&mut self.network).insert(key, Arc::new(envelope));
+    fn post(&mut self, key: u64, envelope: &Arc<Envelope>) {
+        if self.is_live(envelope.to) && !self.network.contains_key(&key) {
+            Arc::make_mut(&mut self.network).insert(key, Arc::clone(envelope));
         }
     }
 
-    /// The tree's place, or the next peer that the asker believes alive.
-    fn place(&self, tree: &Tree, host: &Host, (key, avoid): (Key, Option<Life>)) -> Life {
-        let first = tree.place(key);
-        let peers = (first..first + PEERS).map(|peer| peer % PEERS);
-        let up = peers.filter_map(|peer| match peer == index(host.life) {
-            true => Some(host.life),
-            false => host.opinion(peer).filter(|(_, up)| *up).map(|(life, _)| life),
-        });
-        let lives: Vec<Life> = up.collect();
-        let best = lives.iter().find(|life| Some(**life) != avoid).or(lives.first());
-        best.copied().unwrap_or(host.life)
-    }
-
-    fn event(&mut self, tree: &Tree, host: &Host, event: Event) {
+    fn event(&mut self, tree: &Tree, event: &Event) {
         match event {
             Event::Complete { .. } => self.check_cover(tree),
             Event::Verdict(verdict) => {
@@ -428,12 +306,10 @@ impl World {
                 }
                 self.verdict = Some(result);
                 let sealed = &verdict.certificate.statement.sealed;
-                let works = |host: &Host, life: &Life| {
-                    host.alive && host.life == *life && !host.bodies.is_empty()
+                let works = |life: &Life| {
+                    self.is_live(*life) && !self.hosts[index(*life)].bodies.is_empty()
                 };
-                let others = self.hosts.iter().filter(|other| other.life != host.life);
-                let all: Vec<&Host> = others.map(|other| &**other).chain([host]).collect();
-                if all.iter().any(|host| sealed.iter().any(|(life, _)| works(host, life))) {
+                if sealed.iter().any(|(life, _)| works(life)) {
                     self.breaks("no sealed life runs a body at the verdict");
                 }
             }
@@ -454,17 +330,4 @@ impl World {
 pub(super) fn pairs() -> impl Iterator<Item = (usize, usize)> {
     let all = (0..PEERS).flat_map(|a| (0..PEERS).map(move |b| (a, b)));
     all.filter(|(a, b)| a != b)
-}
-
-/// States that differ only in times, in how often something was repeated, or in counts that no longer
-/// decide anything are one state.
-fn normalise(machine: &mut Completion) {
-    machine.timers.park(PARKED);
-    for task in machine.tasks.values_mut() {
-        task.age = 0;
-        task.children.values_mut().for_each(|child| child.age = 0);
-    }
-    if machine.counts.disturbed > 0 {
-        machine.counts = Seal { disturbed: 1, ..Seal::default() };
-    }
 }
