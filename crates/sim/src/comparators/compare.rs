@@ -259,7 +259,7 @@ impl Kind {
     }
 
     /// The fault, while the run `clean` of the same seed was under way.
-    fn draw(self, draw: Draw, clean: &Run) -> Option<Fault> {
+    fn draw(self, draw: Draw, schedule: &Schedule, clean: &Run) -> Option<Fault> {
         let said = clean.announced.as_ref();
         let (end, control) = said.map_or((ms(40), 1), |said| (said.at, said.control));
         let span = u64::try_from(end.saturating_sub(ACCEPTED).as_micros()).unwrap_or(0);
@@ -270,8 +270,8 @@ impl Kind {
             Self::None => None,
             Self::Lost => Some(Fault::Lost { number: draw.below("lost", &[], control) }),
             Self::Doubled => {
-                let sent: Vec<usize> = clean.bodies.iter().map(|body| body.task).collect();
-                let task = sent[draw.index("doubled", &[], sent.len())].max(1);
+                let sent = schedule.sent();
+                let task = *sent.get(draw.index("doubled", &[], sent.len()))?;
                 let later = Duration::from_micros(draw.below("later", &[], 40_000));
                 Some(Fault::Doubled { task, later })
             }
@@ -325,7 +325,7 @@ pub fn endings(algorithm: Algorithm, kind: Kind, seeds: u64) -> Result<Tally, Er
         let draw = Draw::new(seed);
         let schedule = drawn(draw);
         let clean = algorithm.play(&schedule, None)?;
-        let run = match kind.draw(draw, &clean) {
+        let run = match kind.draw(draw, &schedule, &clean) {
             None => clean,
             fault => algorithm.play(&schedule, fault)?,
         };

@@ -15,12 +15,12 @@ pub struct Share(BTreeSet<i32>);
 
 impl Share {
     /// One.
-    fn whole() -> Self {
+    pub(super) fn whole() -> Self {
         Self(BTreeSet::from([0]))
     }
 
     /// Adds a share; two equal powers make the next larger one, also above one.
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         for mut exponent in other.0 {
             while self.0.remove(&exponent) {
                 exponent -= 1;
@@ -30,7 +30,7 @@ impl Share {
     }
 
     /// Gives part of it away and keeps the rest: the smallest power is halved.
-    fn split(&mut self) -> Self {
+    pub(super) fn split(&mut self) -> Self {
         let Some(smallest) = self.0.pop_last() else { return Self::default() };
         self.0.insert(smallest + 1);
         Self(BTreeSet::from([smallest + 1]))

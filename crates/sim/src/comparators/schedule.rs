@@ -156,6 +156,15 @@ impl Schedule {
         self.slow.iter().find(same).map_or(self.link, |(_, _, delay)| *delay)
     }
 
+    /// Tasks whose work travels: they are placed on another peer than their parent.
+    pub(super) fn sent(&self) -> Vec<usize> {
+        let away = |task: &Task| {
+            let children = task.spawns.iter().map(|(_, child)| *child);
+            children.filter(|child| self.place(*child) != task.on).collect::<Vec<_>>()
+        };
+        self.tasks.iter().flat_map(away).collect()
+    }
+
     /// What a task is called.
     pub fn name(&self, task: usize) -> &str {
         self.tasks.get(task).map_or("?", |task| &task.name)
