@@ -31,7 +31,10 @@ struct Built {
 /// How one killer did.
 enum Verdict {
     /// By which test or oracle, after how many seeds.
-    Caught { by: String, seeds: Option<u64> },
+    Caught {
+        by: String,
+        seeds: Option<u64>,
+    },
     Survived,
 }
 
@@ -149,6 +152,7 @@ fn caught_by_sim(text: &str) -> Option<Verdict> {
 }
 
 /// Runs it with all output in a file; `None` if it had to be stopped.
+#[expect(clippy::disallowed_methods, reason = "no runtime here: one thread waits for one program")]
 fn watched(command: &mut Command, log: &Path) -> Result<Option<bool>, String> {
     let text = |error: std::io::Error| format!("{}: {error}", log.display());
     if let Some(folder) = log.parent() {
@@ -156,8 +160,7 @@ fn watched(command: &mut Command, log: &Path) -> Result<Option<bool>, String> {
     }
     let out = File::create(log).map_err(text)?;
     let both = out.try_clone().map_err(text)?;
-    let mut child =
-        command.stdin(Stdio::null()).stdout(out).stderr(both).spawn().map_err(text)?;
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(both).spawn().map_err(text)?;
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().map_err(text)? {

@@ -63,7 +63,8 @@ pub(crate) fn chosen(crates: &[&str]) -> Result<Vec<Rule>, String> {
     let mut marked = BTreeSet::new();
     collect(Path::new("crates"), &mut marked)?;
     let wanted = |name: &str| {
-        crates.is_empty() || crates.iter().any(|it| name.split_once('/').is_some_and(|n| n.0 == *it))
+        crates.is_empty()
+            || crates.iter().any(|it| name.split_once('/').is_some_and(|n| n.0 == *it))
     };
     rules.retain(|rule| wanted(&rule.name));
     marked.retain(|name| wanted(name));
@@ -76,15 +77,17 @@ pub(crate) fn chosen(crates: &[&str]) -> Result<Vec<Rule>, String> {
 
 fn compare(rules: &[Rule], marked: &BTreeSet<String>) -> Result<(), String> {
     let listed: BTreeSet<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-    let join = |names: Vec<&String>| {
-        names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let (lost, unlisted) = (join(listed.difference(marked).collect()), join(marked.difference(&listed).collect()));
+    let join =
+        |names: Vec<&String>| names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let (lost, unlisted) =
+        (join(listed.difference(marked).collect()), join(marked.difference(&listed).collect()));
     match (lost.as_str(), unlisted.as_str()) {
         ("", "") => Ok(()),
         (lost, "") => Err(format!("listed in {LIST} and not in the code: {lost}")),
         ("", new) => Err(format!("marked in the code and not listed in {LIST}: {new}")),
-        (lost, new) => Err(format!("{LIST} differs from the code: not in the code {lost}; not listed {new}")),
+        (lost, new) => {
+            Err(format!("{LIST} differs from the code: not in the code {lost}; not listed {new}"))
+        }
     }
 }
 
@@ -163,7 +166,8 @@ mod tests {
 
     #[test]
     fn marks_are_found_in_code_only() {
-        let source = "if rule!(\"a/T1\") {}\n/// rule!(\"a/T2\")\nx(rule!(\"b/c\"), rule!(\"b/d\"));";
+        let source =
+            "if rule!(\"a/T1\") {}\n/// rule!(\"a/T2\")\nx(rule!(\"b/c\"), rule!(\"b/d\"));";
         assert_eq!(marks(source), ["a/T1", "b/c", "b/d"]);
     }
 }

@@ -137,8 +137,8 @@ impl Completion {
     /// Ledger entries here that are not done and were given to this life.
     pub fn open_at(&self, life: Life) -> usize {
         let children = self.tasks.values().flat_map(|task| task.children.values());
-        let open = children
-            .filter(|child| child.exec == Some(life) && child.progress != Progress::Done);
+        let open =
+            children.filter(|child| child.exec == Some(life) && child.progress != Progress::Done);
         open.count()
     }
 

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, Life, PeerId};
 
 /// Lives that die together because they share an OS process: random per process start.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FateId(pub u64);
 
 impl fmt::Debug for FateId {

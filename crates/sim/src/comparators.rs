@@ -29,7 +29,9 @@ mod shipped;
 mod textbook;
 mod world;
 
-pub use compare::{Algorithm, Cost, Ending, Kind, Tally, Workload, cost, costs, endings, fault_matrix};
+pub use compare::{
+    Algorithm, Cost, Ending, Kind, Tally, Workload, cost, costs, endings, fault_matrix,
+};
 pub use credit::{Credit, Recovery, Share};
 pub use four_counter::{Count, FourCounter};
 pub use naive::{Naive, Word};

@@ -38,7 +38,10 @@ struct Job {
     tree: Tree,
     home: usize,
     faults: Faults,
-    #[expect(clippy::disallowed_types, reason = "the checker shares the model between its threads")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the checker shares the model between its threads"
+    )]
     steps: std::sync::Mutex<BTreeMap<(u64, u64), Arc<Step>>>,
 }
 
@@ -81,8 +84,9 @@ impl Model for Job {
         for peer in (0..PEERS).filter(|_| world.left.restarts > 0) {
             let host = &world.hosts[peer];
             if !host.alive {
-                actions.push(Action::Restart(peer, false));
-                actions.extend((!host.disk.is_empty()).then_some(Action::Restart(peer, true)));
+                actions.push(Action::Restart(peer, vec![]));
+                let kept = (!host.disk.is_empty()).then(|| host.disk.clone());
+                actions.extend(kept.map(|disk| Action::Restart(peer, disk)));
             }
         }
         for (observer, other) in world::pairs().filter(|_| world.left.suspicions > 0) {
@@ -102,19 +106,19 @@ impl Model for Job {
             }
             Action::End(peer, key) => (peer, Local::End(key)),
             Action::Fire(peer, timer) => (peer, Local::Fire(timer)),
-            Action::Tell(observer, life, up) => (observer, before.news(life, up)),
+            Action::Tell(observer, life, up) => (observer, before.news((life, up))),
             Action::Suspect(observer, life) => {
                 world.left.suspicions -= 1;
-                (observer, before.news(life, false))
+                (observer, before.news((life, false)))
             }
             Action::Crash(peer) => {
                 world.left.crashes -= 1;
                 world.crash(peer);
                 return Some(world);
             }
-            Action::Restart(peer, disk) => {
+            Action::Restart(peer, records) => {
                 world.left.restarts -= 1;
-                world.restart(&self.tree, peer, disk);
+                world.restart(&self.tree, peer, records);
                 return Some(world);
             }
         };
@@ -130,9 +134,7 @@ impl Model for Job {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(SAFE, |_, world: &World| {
-                world.broken.is_none()
-            }),
+            Property::always(SAFE, |_, world: &World| world.broken.is_none()),
             Property::always(SETTLES_LOST, |job: &Self, world| {
                 settles(&job.tree, job.home, world, InFlight::Lost)
             }),
@@ -175,13 +177,12 @@ fn explore(tree: usize, home: usize, faults: Faults, bound: Bound) {
     for name in [SAFE, SETTLES_LOST, SETTLES_DELIVERED] {
         checker.assert_no_discovery(name);
     }
+    let Bound::All(unique) = bound else { return };
+    // A bounded search may end before the first verdict; the settling continuation reaches it.
     checker.assert_any_discovery(COMPLETES);
-    match bound {
-        // A mutant has other states.
-        Bound::All(unique) if !cfg!(formic_ablate) => {
-            assert_eq!(checker.unique_state_count(), unique, "the machine has other states now");
-        }
-        Bound::All(_) | Bound::Visits(_) => {}
+    // A mutant has other states; that alone is not to betray it.
+    if !cfg!(formic_ablate) {
+        assert_eq!(checker.unique_state_count(), unique, "the machine has other states now");
     }
 }
 
@@ -221,7 +222,7 @@ fn the_second_of_two_home_lives_changes_nothing() {
 #[test]
 #[ignore = "minutes: cargo test -p formic-completion --lib model -- --ignored --nocapture --test-threads 1"]
 fn deeper() {
-    explore(5, 1, faults(0, 0, 0), Bound::Visits(2_000_000));
+    explore(5, 1, faults(0, 0, 0), Bound::All(78_216));
     explore(2, 1, faults(1, 0, 0), Bound::All(168_720));
     explore(4, 1, faults(1, 0, 0), Bound::Visits(3_000_000));
     explore(5, 1, faults(1, 0, 0), Bound::Visits(1_000_000));

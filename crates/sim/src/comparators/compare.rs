@@ -159,7 +159,8 @@ pub fn costs() -> Result<Vec<Cost>, Error> {
 /// # Errors
 /// A peer refused something.
 pub fn cost(workload: Workload, peers: usize, algorithm: Algorithm) -> Result<Cost, Error> {
-    let zero = Cost { workload, peers, algorithm, work: 0, control: 0, in_all: 0, latency: 0, wrong: 0 };
+    let zero =
+        Cost { workload, peers, algorithm, work: 0, control: 0, in_all: 0, latency: 0, wrong: 0 };
     let mut row = zero;
     let mut latencies = vec![];
     for seed in 0..COST_SEEDS {

@@ -76,6 +76,19 @@ impl<'a> Recovery<'a> {
         Self { schedule, peers, back: Share::default(), announced: false }
     }
 
+    /// A passive peer keeps nothing.
+    fn give_back(&mut self, peer: usize, out: &mut Vec<Act<Credit>>) {
+        if self.peers[peer].running > 0 {
+            return;
+        }
+        let share = core::mem::take(&mut self.peers[peer].share);
+        if peer == 0 {
+            self.recover(share, out);
+        } else {
+            out.push(Act::Send { to: 0, message: Credit::Back { share } });
+        }
+    }
+
     fn recover(&mut self, share: Share, out: &mut Vec<Act<Credit>>) {
         self.back.add(share);
         if self.back == Share::whole() && !core::mem::replace(&mut self.announced, true) {
@@ -117,14 +130,7 @@ impl Detector for Recovery<'_> {
             }
             Happened::Ended { .. } => {
                 state.running -= 1;
-                if state.running == 0 {
-                    let share = core::mem::take(&mut state.share);
-                    if peer == 0 {
-                        self.recover(share, out);
-                    } else {
-                        out.push(Act::Send { to: 0, message: Credit::Back { share } });
-                    }
-                }
+                self.give_back(peer, out);
             }
             Happened::Restarted => {
                 *state = Peer::default();
@@ -132,10 +138,7 @@ impl Detector for Recovery<'_> {
                     self.back = Share::default();
                 }
             }
-            Happened::Start
-            | Happened::Down { .. }
-            | Happened::Up { .. }
-            | Happened::Deadline => {}
+            Happened::Start | Happened::Down { .. } | Happened::Up { .. } | Happened::Deadline => {}
         }
         Ok(())
     }

@@ -113,10 +113,7 @@ impl Detector for Safra<'_> {
                 self.pass(peer, out);
             }
             Happened::Restarted => *state = Peer::default(),
-            Happened::Start
-            | Happened::Down { .. }
-            | Happened::Up { .. }
-            | Happened::Deadline => {}
+            Happened::Start | Happened::Down { .. } | Happened::Up { .. } | Happened::Deadline => {}
         }
         Ok(())
     }

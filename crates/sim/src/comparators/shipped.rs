@@ -250,7 +250,9 @@ impl Detector for Shipped<'_> {
 
     fn work(&self, message: &Note) -> Option<usize> {
         match message {
-            Note::Machine { message: Message::Work { descriptor, .. }, .. } => Some(task_of(descriptor)),
+            Note::Machine { message: Message::Work { descriptor, .. }, .. } => {
+                Some(task_of(descriptor))
+            }
             _ => None,
         }
     }

@@ -121,8 +121,7 @@ fn each_algorithm_pays_in_its_own_coin() {
     let flat = |algorithm| paid(Workload::Flat, 10, algorithm);
     let textbook = flat(Algorithm::Textbook);
     assert_eq!(textbook.control, textbook.work, "one signal for each work message");
-    let (ten, hundred) =
-        (flat(Algorithm::Safra), paid(Workload::Flat, 100, Algorithm::Safra));
+    let (ten, hundred) = (flat(Algorithm::Safra), paid(Workload::Flat, 100, Algorithm::Safra));
     assert!(ten.control < ten.work / 10, "the token is cheap where peers are few: {ten:?}");
     assert!(ten.latency > 9_000 && hundred.latency > 99_000, "and has to go round: {hundred:?}");
     let credit = flat(Algorithm::Credit);
@@ -143,7 +142,10 @@ fn ours_announces_three_delays_after_the_last_flat_or_handed_over_task() {
         assert!(cost.latency <= 3_000, "{cost:?}");
     }
     let chain = paid(Workload::Chain, 10, Algorithm::Nested);
-    assert!(chain.latency >= 200_000, "an awaited chain is told from its end to its root: {chain:?}");
+    assert!(
+        chain.latency >= 200_000,
+        "an awaited chain is told from its end to its root: {chain:?}"
+    );
 }
 
 fn ended(algorithm: Algorithm, kind: Kind) -> Tally {

@@ -107,10 +107,7 @@ impl Detector for Textbook<'_> {
                 self.settle(peer, out);
             }
             Happened::Restarted => self.peers[peer] = Peer::default(),
-            Happened::Start
-            | Happened::Down { .. }
-            | Happened::Up { .. }
-            | Happened::Deadline => {}
+            Happened::Start | Happened::Down { .. } | Happened::Up { .. } | Happened::Deadline => {}
         }
         Ok(())
     }

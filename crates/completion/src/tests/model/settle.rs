@@ -50,7 +50,7 @@ pub(super) fn settles(tree: &Tree, home: usize, from: &World, in_flight: InFligh
             }
             (index(envelope.to), Local::Deliver(0, envelope))
         } else if let Some((observer, life, up)) = world.corrections().first().copied() {
-            (observer, world.news(life, up))
+            (observer, world.news((life, up)))
         } else if let Some((peer, key)) = first_body(&world) {
             (peer, Local::End(key))
         } else if let Some((peer, at)) = next_deadline(&world) {

@@ -28,11 +28,8 @@ const T2: &[Row] = &[
     row("c", 1, &[]),
 ];
 /// Tails of the root: the home adopts them.
-const T3: &[Row] = &[
-    row("root", 0, &[(1, Spawn::Tail), (2, Spawn::Tail)]),
-    row("a", 1, &[]),
-    row("b", 2, &[]),
-];
+const T3: &[Row] =
+    &[row("root", 0, &[(1, Spawn::Tail), (2, Spawn::Tail)]), row("a", 1, &[]), row("b", 2, &[])];
 /// A tail below a tail, and a tail placed on its own adopter.
 const T4: &[Row] = &[
     row("root", 0, &[(1, Spawn::Nested)]),

@@ -110,7 +110,7 @@ impl Host {
     /// What it says of a peer: the newest life it was told of, and whether that one is up.
     pub(super) fn opinion(&self, peer: usize) -> Option<(Life, bool)> {
         let told = self.told.iter().filter(|(life, _)| index(**life) == peer);
-        told.last().map(|(life, up)| (*life, *up))
+        told.max_by_key(|(life, _)| **life).map(|(life, up)| (*life, *up))
     }
 
     pub(super) fn keeps_home(&self) -> bool {
@@ -165,8 +165,8 @@ pub(super) enum Action {
     /// The detector corrects itself.
     Tell(usize, Life, bool),
     Crash(usize),
-    /// With its disk, or without.
-    Restart(usize, bool),
+    /// With what is left of its disk.
+    Restart(usize, Vec<Record>),
     Suspect(usize, Life),
 }
 
@@ -191,7 +191,11 @@ impl World {
             broken: None,
         };
         for (observer, other) in pairs() {
-            world.at_rest(tree, observer, &Local::Tell { life: born(other, 1), up: true, over: false });
+            world.at_rest(
+                tree,
+                observer,
+                &Local::Tell { life: born(other, 1), up: true, over: false },
+            );
         }
         let lives: Vec<Life> = (0..home).map(|peer| born(peer, 1)).collect();
         world.at_rest(tree, 0, &Local::Plain(Input::Submit { spec: spec(&lives) }));
@@ -247,10 +251,9 @@ impl World {
         Arc::make_mut(&mut self.network).retain(|_, envelope| envelope.to != dead);
     }
 
-    pub(super) fn restart(&mut self, tree: &Tree, peer: usize, disk: bool) {
-        let old = &self.hosts[peer];
-        let life = Life::new(old.life.peer, old.life.incarnation.next());
-        let records = if disk { old.disk.clone() } else { vec![] };
+    pub(super) fn restart(&mut self, tree: &Tree, peer: usize, records: Vec<Record>) {
+        let old = self.hosts[peer].life;
+        let life = Life::new(old.peer, old.incarnation.next());
         let mut host = Host::new(life);
         host.disk.clone_from(&records);
         self.put(peer, host);
@@ -259,12 +262,12 @@ impl World {
         }
         for other in (0..PEERS).filter(|other| *other != peer) {
             let target = &self.hosts[other];
-            let news = self.news(target.life, target.alive);
+            let news = self.news((target.life, target.alive));
             self.at_rest(tree, peer, &news);
         }
     }
 
-    pub(super) fn news(&self, life: Life, up: bool) -> Local {
+    pub(super) fn news(&self, (life, up): (Life, bool)) -> Local {
         Local::Tell { life, up, over: !self.is_live(life) }
     }
 
