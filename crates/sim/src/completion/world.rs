@@ -325,9 +325,10 @@ impl<'a> World<'a> {
                 self.feed(peer, Input::Up { life })
             }
             What::Down { observer, life } => {
-                self.told.insert((observer, life), false);
+                let news = self.told.insert((observer, life), false) == Some(true);
                 self.feed(peer, Input::Down { life })?;
-                self.check_respawned(peer, (observer, life))
+                // Said twice it is no news; what was placed there in between waits for T15.
+                if news { self.check_respawned(peer, (observer, life)) } else { Ok(()) }
             }
             What::Wake { .. } => {
                 // An earlier wake took the place of this one.
@@ -357,7 +358,7 @@ impl<'a> World<'a> {
     }
 
     fn check_respawned(&self, peer: usize, (observer, dead): (Life, Life)) -> Checked {
-        if !self.is_alive(observer) || !self.met.contains(&(observer, dead)) {
+        if !self.is_alive(observer) {
             return Ok(());
         }
         respawned_in_time::at_down(&self.hosts[peer].machine, dead)

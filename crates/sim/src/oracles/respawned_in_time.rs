@@ -3,7 +3,8 @@
 use formic_completion::Completion;
 use formic_core::Life;
 
-/// Right after a life that had met `dead` was told of its end, no open entry of it waits for `dead`.
+/// Right after a life that believed `dead` alive was told of its end, none of its open entries waits for
+/// `dead`.
 ///
 /// # Errors
 /// What was found instead.
