@@ -17,7 +17,7 @@
 //! twice). Every draw is a hash of the seed and the identity of what is decided; a message's draws
 //! depend on its link alone. The oracles notice when a rule of the protocol is missing: seeds caught
 //! of 1 to 3,000, by `RUSTFLAGS="--cfg formic_ablate" FORMIC_ABLATE=completion/RULE cargo run --release
-//! -p xtask -- sim --seeds 3000`:
+//! -p xtask -- sim --seeds 3000`; `cargo xtask mutants` removes them all in turn:
 //!
 //! | rule | seeds caught | by |
 //! |---|---|---|
@@ -26,6 +26,7 @@
 //! | `atomic` | 1,195 | `never_early`, `never_panics`, `no_anomaly` |
 //! | `T13` | 849 | `nothing_hangs`, `quiet_is_quiet`, `no_anomaly` |
 //! | `T15` | 702 | `nothing_hangs` |
+//! | `T11` | 427 | `respawned_in_time` |
 //! | `mark-done-on-down` | 387 | `never_early`, `nothing_hangs` |
 //! | `T17` | 284 | `nothing_hangs` |
 //! | `down-incarnation` | 150 | `nothing_hangs` |
@@ -34,7 +35,10 @@
 //! | `T21` | 9 | `nothing_hangs` |
 //! | `checks-last` | 9 | `quiet_is_quiet` |
 //! | `owner-sets` | 1 | `never_panics` (the machine's own invariants) |
-//! | `T11` | 0 | only slower: T15 respawns as well; `formic-completion`'s `tests::ledger::a_lost_executor_is_replaced` notices |
+//!
+//! [`comparators`] plays one schedule for the published algorithms and ours: right without faults, all of
+//! them, and each published one broken by one lost, doubled or dead thing that leaves ours right
+//! (`comparators::tests`; `cargo xtask bench completion` prints both tables).
 //!
 //! [`detect`] measures failure detectors beside each other and asserts what healing promises
 //! (`detect::tests::ours`).
@@ -45,7 +49,10 @@
 //! had stored the job (`Report::waived`), and those in which all that knew the verdict died for good
 //! (`Report::untold`).
 //!
-//! **Sources.** `FoundationDB`'s simulation and `TigerBeetle`'s VOPR for the idea; deviation: draws are
+//! The comparators are as published: no retries, no detector, one message per signal; a schedule there has
+//! at most one fault.
+//!
+//! **Sources.** The comparators name theirs. `FoundationDB`'s simulation and `TigerBeetle`'s VOPR for the idea; deviation: draws are
 //! keyed, not streamed, so that removing one fault leaves all others as they were.
 
 pub mod comparators;
