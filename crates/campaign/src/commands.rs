@@ -99,6 +99,12 @@ fn campaign(options: &Options) -> Result<(), Failure> {
     if outcome.holds() {
         return Ok(());
     }
+    if options.until == crate::Until::Violation
+        && let Some(first) = outcome.violations.first()
+    {
+        let seeds = first.seed.saturating_sub(options.first) + 1;
+        println!("caught after {seeds} seeds by {}", first.oracle);
+    }
     let (violations, missed) = (outcome.violations.len(), outcome.missed.len());
     Err(Failure::violated(format!("{violations} seeds violate a claim, {missed} marks are missed")))
 }

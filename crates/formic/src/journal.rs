@@ -126,10 +126,10 @@ mod tests {
 
     use super::*;
 
-    fn job(number: u32) -> JobId {
+    fn job(number: u32) -> formic_core::JobId {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&number.to_be_bytes());
-        JobId::from_bytes(bytes)
+        formic_core::JobId::from_bytes(bytes)
     }
 
     fn closed(number: u32) -> Record {
@@ -145,7 +145,7 @@ mod tests {
         };
         let decree = Arc::new(Decree { outcome, tally: Tally::default() });
         let certificate = Arc::new(Certificate { statement, attestations: vec![] });
-        Record { job: job(number), record: JobRecord::Closed { decree, certificate } }
+        Record::Job { job: job(number), record: JobRecord::Closed { decree, certificate } }
     }
 
     #[tokio::test]

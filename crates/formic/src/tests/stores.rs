@@ -22,10 +22,11 @@ fn home(store: &Store, byte: u8) -> Record {
         payload: b"{}".to_vec(),
         recipe: vec![],
         wall: None,
+        exclusive: None,
     });
     let home = vec![store.identity().life()];
     let spec = JobSpec { job: job(byte), root, plan: Digest::of(&[b"p"]), home };
-    Record { job: job(byte), record: JobRecord::Home(Arc::new(spec)) }
+    Record::Job { job: job(byte), record: JobRecord::Home(Arc::new(spec)) }
 }
 
 fn fact(store: &Store, byte: u8, number: u8) -> Record {
@@ -36,7 +37,7 @@ fn fact(store: &Store, byte: u8, number: u8) -> Record {
         tails: vec![],
         tally: Tally::default(),
     };
-    Record { job: job(byte), record: JobRecord::Fact(Arc::new(fact)) }
+    Record::Job { job: job(byte), record: JobRecord::Fact(Arc::new(fact)) }
 }
 
 fn closed(byte: u8) -> Record {
@@ -52,7 +53,7 @@ fn closed(byte: u8) -> Record {
     };
     let decree = Arc::new(Decree { outcome, tally: Tally::default() });
     let certificate = Arc::new(Certificate { statement, attestations: vec![] });
-    Record { job: job(byte), record: JobRecord::Closed { decree, certificate } }
+    Record::Job { job: job(byte), record: JobRecord::Closed { decree, certificate } }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn can_end(world: &World, home: usize) -> bool {
         let host = &world.hosts[*rank];
         host.alive && host.keeps_home()
     });
-    formic_register::is_quorum(&ranks.collect(), home)
+    formic_register::is_quorum(&ranks.collect(), home, 0)
 }
 
 /// Whether all live peers learn the verdict and fall silent.
