@@ -31,7 +31,6 @@ fn descriptor() -> Arc<Descriptor> {
         payload: br#"{"path":"src"}"#.to_vec(),
         recipe: vec![],
         wall: Some(std::time::Duration::from_secs(900)),
-        exclusive: Some(std::time::Duration::from_secs(1)),
     })
 }
 

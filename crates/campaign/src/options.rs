@@ -59,7 +59,15 @@ impl Options {
     /// 2,000 seeds from 1 on, on all cores.
     pub fn new(profile: Profile) -> Self {
         let jobs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { profile, seeds: 2_000, first: 1, jobs, kinds: Kinds::all(), json: false, until: Until::Last }
+        Self {
+            profile,
+            seeds: 2_000,
+            first: 1,
+            jobs,
+            kinds: Kinds::all(),
+            json: false,
+            until: Until::Last,
+        }
     }
 
     /// Seeds that no earlier campaign had, most likely.
@@ -98,13 +106,14 @@ impl Options {
             return Err(Failure::usage("--faults belongs to the node profile".to_owned()));
         }
         if options.first.checked_add(options.seeds).is_none() {
-            return Err(Failure::usage("--first plus --seeds is above the largest seed".to_owned()));
+            return Err(Failure::usage(
+                "--first plus --seeds is above the largest seed".to_owned(),
+            ));
         }
         Ok(options)
     }
 }
 
 pub(crate) fn number<T: core::str::FromStr>(name: &str, text: &str) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|_| Failure::usage(format!("{name} takes a whole number, not {text:?}")))
+    text.parse().map_err(|_| Failure::usage(format!("{name} takes a whole number, not {text:?}")))
 }

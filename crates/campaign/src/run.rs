@@ -107,9 +107,7 @@ pub fn run(options: &Options) -> Outcome {
 
 pub(crate) fn missed(options: &Options, sum: &Sum) -> Vec<Mark> {
     match sum {
-        Sum::Node(report)
-            if options.seeds >= MARKED && options.kinds == node::Kinds::all() =>
-        {
+        Sum::Node(report) if options.seeds >= MARKED && options.kinds == node::Kinds::all() => {
             report.marks.missing()
         }
         Sum::Node(_) | Sum::Completion(_) => vec![],

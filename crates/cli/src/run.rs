@@ -89,7 +89,8 @@ impl<'a> Run<'a> {
         chaos::fits(&args.kill, count)?;
         let cuts = Cuts::new(&args.partition, count, seed)?;
         if !args.partition.is_empty() && args.transport == TransportKind::Memory {
-            let message = "--partition needs --transport quic: inside one process there is no network";
+            let message =
+                "--partition needs --transport quic: inside one process there is no network";
             return Err(Stop::usage(message));
         }
         let journal = Journal::open(args, kept)?;

@@ -133,7 +133,8 @@ fn view(status: &Status) -> String {
     };
     let forced = view.forced.as_ref().map(|forced| format!(", forced: {}", forced.reason));
     let forced = forced.unwrap_or_default();
-    let mut out = format!("view {} ({} members{forced}): {quorum}\n", view.epoch, view.members.len());
+    let mut out =
+        format!("view {} ({} members{forced}): {quorum}\n", view.epoch, view.members.len());
     for (cause, lasted) in &status.health.causes {
         let lasted = crate::span::show_ms(u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
         // Writing to a String cannot fail.

@@ -67,4 +67,4 @@ pub use task::{
     VALUE_MAX,
 };
 pub use time::{Time, earliest};
-pub use view::{Epoch, FateId, Fence, Forced, Member, View};
+pub use view::{Epoch, FateId, Forced, Member, View};

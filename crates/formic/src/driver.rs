@@ -228,9 +228,9 @@ impl Driver {
             Effect::Discover => self.discover(),
             Effect::Reborn { incarnation } => self.rebirth = Some(incarnation),
             Effect::Hangup { life } => self.wire.hang_up(life, CloseReason::Closed),
-            Effect::Start { job, key, attempt, descriptor, root, fence } => {
+            Effect::Start { job, key, attempt, descriptor, root } => {
                 let seat = if root { Seat::Root } else { Seat::Slot };
-                self.bodies.start((job, key, attempt), (descriptor, fence), seat);
+                self.bodies.start((job, key, attempt), descriptor, seat);
             }
             Effect::Abort { job, key } => self.bodies.abort(job, key),
             Effect::Resume { job, key } => self.on_body(job, key, |body| body.joins.on_resumed()),

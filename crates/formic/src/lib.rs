@@ -84,16 +84,16 @@ struct Readme;
 pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn, value_of};
 pub use client::{Client, ClientError, ClientJob};
 pub use context::{ChildSpec, ContextError, TaskContext};
+pub use discovery::{BadName, Dns};
 pub use driver::Stopped;
 pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
-    Capability, Digest, Epoch, Failure, Fence, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
+    Capability, Digest, Epoch, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};
-pub use discovery::{BadName, Dns};
 pub use identity::Identity;
 pub use log::{LogEvent, LogLine};
 pub use mesh::Mesh;

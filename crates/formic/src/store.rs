@@ -183,8 +183,7 @@ impl Store {
     pub fn append(&self, records: &[Record]) -> Result<(), StoreError> {
         let mut encoded = Vec::with_capacity(records.len());
         for record in records {
-            let bytes = wire::encode(record)
-                .map_err(|source| StoreError::Record { source })?;
+            let bytes = wire::encode(record).map_err(|source| StoreError::Record { source })?;
             encoded.push((record, bytes));
         }
         self.commit(&encoded).map_err(database_at(&self.inner.file))

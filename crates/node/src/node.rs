@@ -5,8 +5,8 @@ use std::{
 
 use formic_completion::{Completion, JobSpec, Message as Job};
 use formic_core::{
-    Blame, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol, Random,
-    Sink, Time, earliest, mix,
+    Blame, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol,
+    Random, Sink, Time, earliest, mix,
 };
 use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;

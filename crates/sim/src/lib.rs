@@ -58,10 +58,10 @@
 pub mod comparators;
 pub mod completion;
 pub mod detect;
-pub mod node;
 mod draw;
 mod engine;
 mod marks;
+pub mod node;
 pub mod oracles;
 mod truth;
 

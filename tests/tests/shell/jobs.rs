@@ -49,7 +49,6 @@ fn plan(payload: Value) -> Plan {
         outputs: BTreeMap::new(),
         retries: 0,
         wall: None,
-        exclusive: None,
     };
     Plan { tasks: vec![task] }
 }

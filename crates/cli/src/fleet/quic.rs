@@ -97,9 +97,11 @@ impl Peers {
     pub(crate) async fn cut(&mut self, side: &[usize]) {
         for index in self.alive() {
             let here = side.contains(&index);
-            let others = self.peers.iter().enumerate().filter(|(other, _)| {
-                !side.is_empty() && side.contains(other) != here
-            });
+            let others = self
+                .peers
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| !side.is_empty() && side.contains(other) != here);
             let addresses: Vec<String> = others.map(|(_, peer)| shown(&peer.address)).collect();
             let line = format!("cut {}\n", addresses.join(" "));
             if let Some(stdin) = self.peers[index].child.stdin.as_mut() {

@@ -148,7 +148,9 @@ impl Session {
 
     /// Whether somebody waits for an answer of the contact.
     fn awaits(&self) -> bool {
-        !(self.waits.is_empty() && self.submitted.is_empty() && self.statuses.is_empty()
+        !(self.waits.is_empty()
+            && self.submitted.is_empty()
+            && self.statuses.is_empty()
             && self.forcing.is_empty())
     }
 

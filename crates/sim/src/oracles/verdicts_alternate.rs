@@ -8,7 +8,10 @@ pub fn at_verdict(believed: bool, said: &str) -> Result<(), String> {
     if believed == (said == "down") {
         return Ok(());
     }
-    Err(format!("says {said} of a life that it calls {} already", if believed { "up" } else { "down" }))
+    Err(format!(
+        "says {said} of a life that it calls {} already",
+        if believed { "up" } else { "down" }
+    ))
 }
 
 #[cfg(test)]
