@@ -42,7 +42,7 @@ const RULES: &[Rule] = &[
     Rule { package: "formic-tests", pure: false, may_use: &["*"] },
     Rule { package: "formic-benches", pure: false, may_use: &["*"] },
     Rule { package: "formic-examples", pure: false, may_use: &["*"] },
-    Rule { package: "xtask", pure: false, may_use: &["formic-campaign"] },
+    Rule { package: "xtask", pure: false, may_use: &["formic-campaign", "formic-sim"] },
 ];
 
 /// External packages that a pure crate must not depend on.

@@ -58,9 +58,13 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<std::ffi::OsString>,
     },
-    /// Run seeded simulations of the whole mesh.
-    #[command(hide = true)]
-    Sim(Later),
+    /// Run seeded simulations of the whole mesh; `formic sim help` tells the words.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// What to simulate.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Manage membership keys.
     #[command(hide = true)]
     Ca(Later),

@@ -133,6 +133,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Example { example } => on_runtime(example::run(example)),
         Command::Mesh { mesh } => on_runtime(mesh::run(mesh)),
+        Command::Sim { words } => sim(words),
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -143,8 +144,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
             Err(Stop::new(Exit::NotStarted, format!("cannot start: {error}")))
         }
         // Refused above.
-        Command::Sim(_)
-        | Command::Ca(_)
+        Command::Ca(_)
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Session(_)
@@ -181,6 +181,19 @@ fn log_to_stderr(verbose: u8) {
         .finish();
     // Set once: this is the only place.
     drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// A violated claim is a bug of formic: exit 1.
+fn sim(words: &[String]) -> Result<Exit, Stop> {
+    if words.first().is_some_and(|word| word == "help" || word == "--help" || word == "-h") {
+        output::data(formic_campaign::USAGE.trim_end());
+        return Ok(Exit::Ok);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    formic_campaign::sim(&words).map(|()| Exit::Ok).map_err(|failure| match failure {
+        formic_campaign::Failure::Violated { .. } => Stop::new(Exit::TaskFailed, failure),
+        other => Stop::usage(other),
+    })
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {

@@ -360,8 +360,12 @@ impl Completion {
                 self.on_placed(key, attempt, life);
                 Ok(())
             }
-            Input::Quorum { held } => {
-                self.on_quorum(held);
+            Input::Quorum { held: true } => {
+                self.on_quorum_held();
+                Ok(())
+            }
+            Input::Quorum { held: false } => {
+                self.on_quorum_lost();
                 Ok(())
             }
             Input::Cancel { reason } => self.on_cancel(reason),
