@@ -50,7 +50,7 @@
 //! not return (`tests::regress`, `r01` to `r10`). `tests::model` explores this very machine on three
 //! peers: I2, I5, I6, I7, and that from every state found the fault-free continuation reaches the verdict
 //! at all live peers, for five trees, on links that lose, double and reorder, exhaustively without crashes
-//! and with one crash, bounded with a restart, a second crash, a suspicion, or a second home life.
+//! and, for t1 to t3, with one; bounded with a restart, a second crash, a suspicion, or two home lives.
 //!
 //! **Limits.** Execution is at least once. Complete needs a majority of the home group; of two home
 //! lives rank 1 never takes over. A home life that took over acts for good: two that act cost
