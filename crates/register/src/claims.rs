@@ -10,6 +10,25 @@
 //!     majority of view e: Committed
 //!   view e+1: replicas of e fall silent (X1), those of e+1 pull a majority of e (X2, X3) and answer
 //! ```
+//!
+//! **Guarantees.** One result per task, fences that rise and go to one life, one unexpired lease while
+//! clock rates differ by less than two percent, nothing said before it is durable, and a decision when
+//! faults end: under loss, duplication, reordering, crashes between any two effects, restarts, growing
+//! and shrinking views (`tests::claims::schedules`). One test per rule in `tests::claims::rules`; two
+//! claimants over three replicas, exhaustively, in `tests::claims::model`.
+//!
+//! **Limits.** A task whose replicas lost a majority between two views is undecided until enough of
+//! them return with their disks; that holds for a task nobody claimed yet, too, from the view in which
+//! its job was accepted (`born`). The last 256 views are known. A job must be forgotten only when
+//! nobody will claim a task of it again. The replicas of a task are found in O(members x log members). A
+//! forced view asks all surviving replicas, and may lose what only the dropped ones knew. Two fences of
+//! equal attempt, promised by different replicas to different lives, may cost the one that was granted
+//! its grant when the set changes: never a second holder, but a second run.
+//!
+//! **Sources.** Lamport, *The Part-Time Parliament*, ACM TOCS 16 (1998); Gray and Cheriton, *Leases*,
+//! SOSP 1989; Lamport, Malkhi, Zhou, *Reconfiguring a State Machine*, SIGACT News 41 (2010). Deviations:
+//! a fence of equal attempt is refused to everybody but its first claimant instead of being ordered by
+//! identity; what is pulled is merged with the own state, one register per task, instead of a log.
 
 mod claimant;
 mod lease;

@@ -8,9 +8,6 @@ use stateright::{Checker, Model, Property};
 use super::*;
 
 const REPLICAS: usize = 3;
-/// Rounds above are not explored.
-const ROUND_MAX: u64 = 3;
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     machines: Vec<Register<u32>>,
@@ -28,7 +25,12 @@ enum Action {
     Restart(usize),
 }
 
-struct Group;
+/// The bounds of one exploration.
+struct Bounds {
+    restarts: u8,
+    /// Higher rounds are not explored.
+    round: u64,
+}
 
 /// Who sent it, to whom, what.
 type Sent = (usize, usize, Message<u32>);
@@ -108,7 +110,7 @@ impl State {
     }
 }
 
-impl Model for Group {
+impl Model for Bounds {
     type State = State;
     type Action = Action;
 
@@ -117,7 +119,7 @@ impl Model for Group {
             machines: (0..REPLICAS).map(|rank| replica(REPLICAS, rank)).collect(),
             disks: vec![vec![]; REPLICAS],
             sent: BTreeSet::new(),
-            restarts: 1,
+            restarts: self.restarts,
             decided: BTreeSet::new(),
         };
         for at in 0..2 {
@@ -156,7 +158,7 @@ impl Model for Group {
 
     fn within_boundary(&self, state: &State) -> bool {
         let round = |machine: &Register<u32>| machine.promised().map_or(0, |ballot| ballot.round);
-        state.machines.iter().all(|machine| round(machine) <= ROUND_MAX)
+        state.machines.iter().all(|machine| round(machine) <= self.round)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -173,9 +175,25 @@ impl Model for Group {
     }
 }
 
-#[test]
-fn model_of_three_replicas_two_proposers_and_one_restart() {
-    let checker = Group.checker().threads(2).spawn_bfs().join();
+fn explore(bounds: Bounds) -> usize {
+    let checker = bounds.checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 0);
+    checker.unique_state_count()
+}
+
+#[test]
+fn model_of_three_replicas_and_two_proposers() {
+    assert_eq!(explore(Bounds { restarts: 0, round: 2 }), 8_267);
+}
+
+#[test]
+#[ignore = "large: its end was not reached within ten minutes, so no count is asserted"]
+fn model_of_three_replicas_two_proposers_and_three_rounds() {
+    explore(Bounds { restarts: 0, round: 3 });
+}
+
+#[test]
+#[ignore = "large: its end was not reached within ten minutes, so no count is asserted"]
+fn model_of_three_replicas_two_proposers_and_a_restart() {
+    explore(Bounds { restarts: 1, round: 2 });
 }

@@ -49,7 +49,8 @@ enum Action {
 /// The bounds of one exploration.
 struct Bounds {
     views: Vec<Arc<View>>,
-    claimants: [usize; 2],
+    /// Who, and its first attempt.
+    claimants: [(usize, u64); 2],
     crashes: u8,
     /// Higher attempts are not explored.
     attempt: u64,
@@ -82,8 +83,8 @@ impl State {
         for at in 0..PEERS {
             state.step(at, Time::ZERO, Input::View(Arc::clone(&bounds.views[0])), usize::MAX);
         }
-        for at in bounds.claimants {
-            state.step(at, Time::ZERO, claim(), usize::MAX);
+        for (at, attempt) in bounds.claimants {
+            state.step(at, Time::ZERO, claim(attempt), usize::MAX);
         }
         state
     }
@@ -171,7 +172,7 @@ impl State {
         }
         let chosen = rank(last.members[0].life);
         if !world.machines[chosen].claims_task(task(0)) {
-            flying.extend(world.feed(chosen, Time::ZERO, claim(), usize::MAX));
+            flying.extend(world.feed(chosen, Time::ZERO, claim(1), usize::MAX));
         }
         world.run(flying)
     }
@@ -203,8 +204,8 @@ impl State {
     }
 }
 
-fn claim() -> Input<u32> {
-    Input::Claim { task: task(0), born: Epoch(1), attempt: 1, lease: LEASE }
+fn claim(attempt: u64) -> Input<u32> {
+    Input::Claim { task: task(0), born: Epoch(1), attempt, lease: LEASE }
 }
 
 impl Model for Bounds {
@@ -292,22 +293,32 @@ fn three() -> Arc<View> {
 }
 
 #[test]
-fn model_of_two_claimants_without_crashes() {
-    let bounds = Bounds { views: vec![three()], claimants: [0, 1], crashes: 0, attempt: 2 };
-    assert_eq!(explore(bounds), 0);
+fn model_of_two_claimants_and_one_attempt() {
+    let bounds =
+        Bounds { views: vec![three()], claimants: [(0, 1), (1, 1)], crashes: 0, attempt: 1 };
+    assert_eq!(explore(bounds), 81_166);
 }
 
 #[test]
-#[ignore = "minutes"]
-fn model_of_two_claimants_and_a_crash() {
-    let bounds = Bounds { views: vec![three()], claimants: [0, 1], crashes: 1, attempt: 2 };
-    assert_eq!(explore(bounds), 0);
-}
-
-#[test]
-#[ignore = "minutes"]
+#[ignore = "large: its end was not reached within ten minutes, so no count is asserted"]
 fn model_of_a_shrinking_view() {
     let views = vec![three(), view(2, &[life(0, 1), life(1, 1)])];
-    let bounds = Bounds { views, claimants: [0, 2], crashes: 0, attempt: 1 };
-    assert_eq!(explore(bounds), 0);
+    let bounds = Bounds { views, claimants: [(0, 1), (2, 1)], crashes: 0, attempt: 1 };
+    explore(bounds);
+}
+
+#[test]
+#[ignore = "large: its end was not reached within ten minutes, so no count is asserted"]
+fn model_of_a_second_claimant_that_fences_the_first() {
+    let bounds =
+        Bounds { views: vec![three()], claimants: [(0, 1), (1, 2)], crashes: 0, attempt: 2 };
+    explore(bounds);
+}
+
+#[test]
+#[ignore = "large: its end was not reached within ten minutes, so no count is asserted"]
+fn model_of_two_claimants_and_a_crash() {
+    let bounds =
+        Bounds { views: vec![three()], claimants: [(0, 1), (1, 2)], crashes: 1, attempt: 2 };
+    explore(bounds);
 }
