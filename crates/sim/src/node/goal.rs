@@ -111,7 +111,7 @@ impl World<'_> {
             return Some(("heals", what));
         }
         let open = self.truth.jobs.iter().find_map(|(job, truth)| self.open(*job, truth));
-        open.map(|(oracle, what)| (oracle, what))
+        open
     }
 
     /// All live peers know one view, and it has exactly them.

@@ -4,6 +4,7 @@
 ///
 /// # Errors
 /// What was found instead.
+#[expect(clippy::fn_params_excessive_bools, reason = "what was believed is yes or no")]
 pub fn at_verdict(believed: bool, said: &str) -> Result<(), String> {
     if believed == (said == "down") {
         return Ok(());
