@@ -94,10 +94,7 @@ impl Options {
                 "--stop" => options.until = Until::Violation,
                 "--faults" => {
                     let text = value()?;
-                    options.kinds = Kinds::parse(text).map_err(|why| {
-                        let known = formic_sim::node::KINDS.join(", ");
-                        Failure::usage(format!("--faults: {why}; all, none, or some of {known}"))
-                    })?;
+                    options.kinds = Kinds::parse(text).map_err(|why| unknown_kinds(&why))?;
                 }
                 _ => return Err(Failure::usage(format!("unknown word {word:?}"))),
             }
@@ -112,6 +109,11 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+fn unknown_kinds(why: &impl core::fmt::Display) -> Failure {
+    let known = formic_sim::node::KINDS.join(", ");
+    Failure::usage(format!("--faults: {why}; all, none, or some of {known}"))
 }
 
 pub(crate) fn number<T: core::str::FromStr>(name: &str, text: &str) -> Result<T, Failure> {

@@ -81,12 +81,10 @@ pub fn run(options: &Options) -> Outcome {
             }
             match guarded(seed, || one(options, seed)) {
                 Ok(report) => sum.merge(&report),
-                Err(violation) => {
-                    violations.push(violation);
-                    if options.until == Until::Violation {
-                        next.store(end, Ordering::Relaxed);
-                    }
-                }
+                Err(violation) => violations.push(violation),
+            }
+            if options.until == Until::Violation && !violations.is_empty() {
+                next.store(end, Ordering::Relaxed);
             }
         }
     };

@@ -193,9 +193,8 @@ impl<'a> Watch<'a> {
                     self.lives.insert(*pid, line.peer.clone());
                 }
                 LogEvent::PeerReborn { was } => {
-                    for life in self.lives.values_mut().filter(|life| *life == was) {
-                        life.clone_from(&line.peer);
-                    }
+                    let renamed = self.lives.values_mut().filter(|life| *life == was);
+                    renamed.for_each(|life| life.clone_from(&line.peer));
                 }
                 LogEvent::TaskSpawned { key, name, .. } => {
                     self.names.insert(key.clone(), name.clone());

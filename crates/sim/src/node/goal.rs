@@ -110,8 +110,7 @@ impl World<'_> {
         if let Err(what) = self.one_last_view(&live) {
             return Some(("heals", what));
         }
-        let open = self.truth.jobs.iter().find_map(|(job, truth)| self.open(*job, truth));
-        open
+        self.truth.jobs.iter().find_map(|(job, truth)| self.open(*job, truth))
     }
 
     /// All live peers know one view, and it has exactly them.
