@@ -13,7 +13,8 @@ impl Mesh {
     }
 
     /// Starts a peer and waits until it is a member: the first one founds the mesh unless its builder joins one, the
-    /// others join through it.
+    /// others join through it. A peer that returns to a mesh from its store is not waited for: it is a member again once
+    /// a majority of its mesh is back.
     ///
     /// Not cancel-safe: a dropped call may leave a peer that is killed at once.
     ///
@@ -22,7 +23,10 @@ impl Mesh {
     pub async fn add(&mut self, peer: Builder) -> Result<&Peer, Error> {
         let seeds: Vec<_> = self.peers.iter().flat_map(|peer| peer.addresses().to_vec()).collect();
         let peer = peer.join(seeds).start().await?;
-        peer.wait_joined().await?;
+        // A peer that returns with its state needs a majority of its mesh: those that are added after it.
+        if !peer.rejoins() {
+            peer.wait_joined().await?;
+        }
         self.peers.push(peer);
         self.peers.last().ok_or(Error::NoPeer)
     }

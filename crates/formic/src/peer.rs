@@ -34,6 +34,8 @@ pub struct Peer {
 }
 
 struct Inner {
+    /// It was a member of a mesh before it was started.
+    rejoins: bool,
     life: watch::Receiver<Life>,
     name: String,
     addresses: Vec<Address>,
@@ -155,6 +157,7 @@ impl Builder {
         let node = Node::new(config.clone())
             .map_err(|error| Error::Config { reason: error.to_string() })?;
         let addresses = self.transport.addresses();
+        let rejoins = config.mesh.rejoin.is_some();
         self.announce(&name);
         let (orders, received) = mpsc::channel(ORDERS);
         let (membership, joined) = watch::channel(Membership::Asking);
@@ -186,7 +189,8 @@ impl Builder {
             ended.send_replace(Some(driver.run(records).await));
         });
         let driver = Mutex::new(task);
-        let inner = Inner { life, name, addresses, orders, membership: joined, stopped, driver };
+        let inner =
+            Inner { rejoins, life, name, addresses, orders, membership: joined, stopped, driver };
         Ok(Peer { inner: Arc::new(inner) })
     }
 
@@ -290,6 +294,11 @@ impl Peer {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Whether it returned to a mesh from its store: it is a member again once a majority of that mesh is back.
+    pub fn rejoins(&self) -> bool {
+        self.inner.rejoins
     }
 
     /// Where others reach it: what they give to [`Builder::join`].
