@@ -53,11 +53,6 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "sim", "completion", "--seeds", "2000"],
         environment: &[],
     },
-    Step {
-        name: "simulation, whole nodes",
-        command: &["cargo", "xtask", "sim", "node", "--seeds", "200", "--jobs", "2"],
-        environment: &[],
-    },
     Step { name: "main job, memory", command: README_RUN, environment: &[] },
     Step {
         name: "main job, ten processes, two killed",
