@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 const BATCH: usize = 256;
 /// Messages that wait for one link and class; more are dropped, the protocols send again.
 const QUEUE_MAX: usize = 65_536;
+/// Dials to stale addresses that one dial outlasts.
+const STALE_DIALS: u32 = 3;
 const CLASSES: [Class; 4] = [Class::Control, Class::Data, Class::Bulk, Class::Unreliable];
 
 /// Links to other lives, with what waits to be sent over each.
@@ -275,13 +277,31 @@ async fn dial(
     let mut last = ConnectError::NoAddress;
     for address in addresses {
         let connected = match transport.identify(address).await {
-            Ok(peer) => transport.connect(peer, core::slice::from_ref(address)).await,
+            Ok(peer) => connect_at(transport, peer, address).await,
             Err(error) => Err(error),
         };
         match connected {
-            Ok(_) => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// Who answered here is reached here, although a dial to an address that it had before it restarted may be under way: a
+/// transport lets the second dial wait for the first, which then fails for both.
+async fn connect_at(
+    transport: &dyn Transport<Message>,
+    peer: PeerId,
+    address: &Address,
+) -> Result<(), ConnectError> {
+    let mut tries = 0;
+    loop {
+        match transport.connect(peer, core::slice::from_ref(address)).await {
+            Err(ConnectError::Unreachable(other)) if other != *address && tries < STALE_DIALS => {
+                tries += 1;
+            }
+            connected => return connected.map(drop),
+        }
+    }
 }
