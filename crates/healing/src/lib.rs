@@ -44,7 +44,8 @@
 //! - When faults end, the live peers that a quorum connects reach one view of exactly the live ones
 //!   (`tests::world`, sim oracle `heals`).
 //!
-//! **Limits.** Crashes, stalls, loss, restarts; no liars: alerts and votes are not signed beyond the
+//! **Limits.** Whole-node simulation (`cargo xtask sim node`) still finds schedules that break `heals`,
+//! `detected_in_time` and `blame_is_just`: see the changelog. Crashes, stalls, loss, restarts; no liars: alerts and votes are not signed beyond the
 //! authenticated link, so a view is not yet a certificate that a stranger can check. Each life beats for
 //! itself, also where several peers of one process are watched from outside. A peer whose deadlines
 //! always come late accuses nobody.
