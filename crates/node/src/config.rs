@@ -40,14 +40,15 @@ pub enum RemoteLeave {
 }
 
 impl Config {
-    /// Goes on where an earlier life stopped: a peer that was a member of a mesh founds no other.
+    /// Goes on where an earlier life stopped: a peer that was a member of a mesh, and did not leave it, founds no other.
     pub fn resume(&mut self, records: &[Record]) {
-        let mesh = records.iter().rev().find_map(|record| match record {
-            Record::Mesh(mesh) => Some(*mesh),
+        let last = records.iter().rev().find_map(|record| match record {
+            Record::Mesh(mesh) => Some(Some(*mesh)),
+            Record::Left => Some(None),
             _ => None,
         });
-        if mesh.is_some() {
-            (self.mesh.found, self.mesh.rejoin) = (None, mesh);
+        if let Some(Some(mesh)) = last {
+            (self.mesh.found, self.mesh.rejoin) = (None, Some(mesh));
         }
     }
 

@@ -263,10 +263,11 @@ impl Node {
         Ok(())
     }
 
-    fn on_restore(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    fn on_restore(&mut self, mut records: Vec<Record>) -> Result<(), Error> {
         if !self.fresh {
             return Err(Error::RestoreNotFirst);
         }
+        Record::drop_left(&mut records);
         let mut jobs: BTreeMap<JobId, Vec<formic_completion::Record>> = BTreeMap::new();
         let mut views = Vec::new();
         for record in records {
@@ -274,7 +275,7 @@ impl Node {
                 Record::Job { job, record } => jobs.entry(job).or_default().push(record),
                 Record::View(record) => views.push(record),
                 // Taken by `Config::resume`, before there is a node.
-                Record::Mesh(_) => {}
+                Record::Mesh(_) | Record::Left => {}
                 Record::Addresses(addresses) => {
                     let known = formic_mesh::Input::Addresses { addresses };
                     self.steps.push_back(Step::Mesh(known));
@@ -531,6 +532,10 @@ impl Protocol for Node {
         self.run_own();
         self.leave_when_idle();
         if self.leaving == Leaving::Left && !self.steps.is_empty() {
+            // Before the farewell, which ends the membership. With an open job it is still needed: it comes back.
+            if !self.jobs.any_open() {
+                self.out.push(Effect::Persist(Record::Left));
+            }
             self.run_own();
             self.out.push(Effect::Left);
         }

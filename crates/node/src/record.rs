@@ -15,6 +15,8 @@ pub enum Record {
     View(formic_healing::Record),
     /// The mesh that this peer is a member of.
     Mesh(Digest),
+    /// The peer left its mesh in good order and owes it nothing: what it knew about it is void.
+    Left,
     /// Where the members of the view can be reached.
     Addresses(Vec<(PeerId, Vec<Address>)>),
 }
@@ -25,7 +27,7 @@ impl Record {
         match self {
             Self::Job { job, .. } => *job.as_bytes(),
             Self::View(_) => Digest::of(&[b"formic/shelf/view"]).half(),
-            Self::Mesh(_) => Digest::of(&[b"formic/shelf/mesh"]).half(),
+            Self::Mesh(_) | Self::Left => Digest::of(&[b"formic/shelf/mesh"]).half(),
             Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
         }
     }
@@ -35,7 +37,21 @@ impl Record {
         match self {
             Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
             Self::View(record) => matches!(record, formic_healing::Record::View(_)),
-            Self::Mesh(_) | Self::Addresses(_) => true,
+            Self::Mesh(_) | Self::Left | Self::Addresses(_) => true,
+        }
+    }
+
+    /// Whether it is about the mesh that the peer is or was a member of.
+    const fn is_of_mesh(&self) -> bool {
+        matches!(self, Self::View(_) | Self::Mesh(_) | Self::Addresses(_))
+    }
+
+    /// Takes out what is about a mesh that the peer left later.
+    pub(crate) fn drop_left(records: &mut Vec<Self>) {
+        if let Some(left) = records.iter().rposition(|record| *record == Self::Left) {
+            let after = records.split_off(left);
+            records.retain(|record| !record.is_of_mesh());
+            records.extend(after);
         }
     }
 }
