@@ -76,7 +76,11 @@ impl Healing {
         match was {
             Belief::Alive => {}
             Belief::Unheard => self.on_first_heard(place),
-            Belief::Suspect { .. } => self.event(Event::Cleared { life }),
+            Belief::Suspect { .. } => {
+                // It may have been missed before it was ever heard.
+                self.on_first_heard(place);
+                self.event(Event::Cleared { life });
+            }
             Belief::Condemned { .. } => self.take_back(place),
         }
         if was_mute {

@@ -1,7 +1,9 @@
 use core::time::Duration;
 
-use super::world::{World, life};
-use crate::{Busy, Cause, Event};
+use formic_core::{Protocol as _, Random};
+
+use super::world::{World, life, member, ms};
+use crate::{Busy, Cause, Config, Effect, Event, Fate, Healing, Input};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -118,4 +120,23 @@ fn whoever_holds_nothing_beats_once_a_second_and_is_still_found() {
     let latest = latest(&world, 4, at);
     assert!(latest <= 4_000, "a quiet peer's death was known after {latest} ms");
     assert_eq!(world.false_downs(), 9);
+}
+
+#[test]
+fn who_is_missed_before_it_is_heard_is_up_once_it_is() {
+    let mut founder = Healing::new(Config::default(), member(0, 1), Random::new(7)).unwrap();
+    let mut out = Vec::new();
+    founder.handle(ms(0), Input::Found, &mut out).unwrap();
+    founder.handle(ms(0), Input::Admit(member(1, 1)), &mut out).unwrap();
+    let mut now = ms(0);
+    while let Some(at) = founder.deadline().filter(|at| *at < ms(3_000)) {
+        now = at;
+        founder.handle(at, Input::Deadline, &mut out).unwrap();
+    }
+    let other = life(1, 1);
+    assert!(out.contains(&Effect::Event(Event::Suspect { life: other })), "nobody linked to it");
+    assert!(!out.contains(&Effect::Event(Event::Up { life: other })));
+    let link = Input::LinkUp { life: other, fate: Fate::Own };
+    founder.handle(now, link, &mut out).unwrap();
+    assert!(out.contains(&Effect::Event(Event::Up { life: other })));
 }
