@@ -31,6 +31,7 @@ mod run;
 mod tests;
 
 pub use commands::{Failure, USAGE, sim};
+pub use formic_sim::node::{BadPlan, Kinds};
 pub use options::{Options, Profile};
 pub use print::{json, text};
 pub use run::{Outcome, Sum, run};
