@@ -55,9 +55,8 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<std::ffi::OsString>,
     },
-    /// Run seeded simulations of the whole mesh.
-    #[command(hide = true)]
-    Sim(Later),
+    /// Run seeded simulations of whole meshes in virtual time, and look for broken promises.
+    Sim(SimArgs),
     /// Manage membership keys.
     #[command(hide = true)]
     Ca(Later),
@@ -76,6 +75,23 @@ pub(crate) enum Command {
     /// Store and read artifacts.
     #[command(hide = true)]
     Artifact(Later),
+}
+
+/// Arguments of `formic sim`.
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// How many seeds.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) seeds: u64,
+    /// The first of them: the same seeds give the same verdicts.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) first: u64,
+    /// Faults to draw from: all, none, or kinds with commas between, e.g. crash,partition,loss.
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub(crate) faults: String,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A command whose system this version does not have: everything behind it is read and refused.

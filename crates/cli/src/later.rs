@@ -9,7 +9,6 @@ use crate::{
 
 pub(crate) fn command(command: &Command) -> Result<(), Stop> {
     let (name, comes_with) = match command {
-        Command::Sim(_) => ("sim", "the simulator of the whole mesh"),
         Command::Ca(_) => ("ca", "membership certificates"),
         Command::Mesh(_) => ("mesh", "agreed views"),
         Command::Pause(_) => ("pause", "sessions"),

@@ -59,6 +59,7 @@ mod plan;
 mod programs;
 mod report;
 mod run;
+mod sim;
 mod span;
 mod status;
 mod submit;
@@ -134,6 +135,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Sim(args) => sim::run(args),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
         Command::Exec { words } => {
@@ -141,8 +143,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
             Err(Stop::new(Exit::NotStarted, format!("cannot start: {error}")))
         }
         // Refused above.
-        Command::Sim(_)
-        | Command::Ca(_)
+        Command::Ca(_)
         | Command::Mesh(_)
         | Command::Pause(_)
         | Command::Resume(_)
