@@ -20,7 +20,10 @@
 //! **Limits.** Nothing is encoded, sent or stored: the figures are the machines' own cost. Bodies take no time.
 //! One core.
 //!
-//! **Sources.** Dijkstra and Scholten 1980 for the comparator `textbook counters`.
+//! [`Swim`] is foca 2 as a contestant of [`formic_sim::detect`]: `cargo xtask bench detect`.
+//!
+//! **Sources.** Dijkstra and Scholten 1980 for the comparator `textbook counters`. Das, Gupta, Motivala
+//! 2002 for SWIM, which foca implements.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -39,6 +42,10 @@ pub struct Done {
     /// Times "all is done" was said.
     pub announcements: usize,
 }
+
+mod swim;
+
+pub use swim::{Swim, Tuning};
 
 enum Next<M> {
     Happened(usize, Happened<M>),

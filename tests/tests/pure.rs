@@ -7,8 +7,8 @@ use formic_completion::{
     Attestation, Certificate, Decree, Fact, JobSpec, Seal, Signal, Statement, Tail, Tally, Waiter,
 };
 use formic_core::{
-    Descriptor, Digest, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
-    PeerId, wire,
+    Descriptor, Digest, Epoch, Failure, FateId, Incarnation, JobId, Key, Life, Member, Outcome,
+    Output, OutputFile, PeerId, View, wire,
 };
 use formic_identity::Signature;
 use formic_node::{Message, Reply, Request};
@@ -127,7 +127,7 @@ fn register_messages() -> Vec<(&'static str, Message)> {
 }
 
 fn member_messages() -> Vec<(&'static str, Message)> {
-    use formic_mesh::{Message as M, Record, Refusal};
+    use formic_mesh::{Cast, CastMessage, Message as M, Order, Record, Refusal, Scope};
     let mesh = Digest::from_bytes([6; 32]);
     let record = Record {
         life: life(1),
@@ -137,16 +137,69 @@ fn member_messages() -> Vec<(&'static str, Message)> {
         capabilities: vec!["hash".parse().unwrap()],
         slots: 2,
         draining: false,
+        labels: vec![],
+    };
+    let (fate, boxed) = (FateId(7), Box::new(record.clone()));
+    let cast = Cast {
+        origin: life(1),
+        stream: 2,
+        seq: 3,
+        epoch: Epoch(4),
+        order: Order::Ordered,
+        scope: Scope::All,
+        payload: vec![1, 2],
     };
     let all = [
-        ("mesh_knock", M::Knock { mesh: Some(mesh), record: Box::new(record.clone()) }),
-        ("mesh_welcome", M::Welcome { mesh, records: vec![record.clone()] }),
+        ("mesh_knock", M::Knock { mesh: Some(mesh), fate, record: boxed }),
+        ("mesh_welcome", M::Welcome { mesh, view: view(), records: vec![record.clone()] }),
+        ("mesh_who", M::Who { max: 8 }),
+        ("mesh_peers", M::Peers { peers: vec![(life(1).peer, record.addresses.clone())] }),
+        ("mesh_root", M::Root { root: 5 }),
+        ("mesh_same", M::Same),
+        ("mesh_cast", M::Cast(CastMessage::Cast { cast: Arc::new(cast), follows: Some(2) })),
         ("mesh_refused", M::Refused { reason: Refusal::WrongMesh { ours: mesh } }),
         ("mesh_pledge", M::Pledge),
-        ("mesh_announce", M::Announce { mesh, records: vec![record] }),
+        ("mesh_delta", M::Delta { mesh, records: vec![record], slots: vec![] }),
         ("mesh_leave", M::Leave),
     ];
     all.into_iter().map(|(name, message)| (name, Message::Mesh(message))).collect()
+}
+
+fn view() -> Arc<View> {
+    let member = |n| Member { life: life(n), fate: FateId(u64::from(n)) };
+    Arc::new(View { members: vec![member(1), member(2)], ..View::found(member(1)) })
+}
+
+fn healing_messages() -> Vec<(&'static str, Message)> {
+    use formic_healing::{Beat, Cause, Cut, Evidence, Message as M};
+    let (epoch, life) = (Epoch(4), life(2));
+    let beat = Beat { epoch, view: 5, seq: 300, promise_ms: 100, lag_ms: 2, condemned: 6 };
+    let alerts = Evidence::Alerts { alerts: vec![(self::life(1), 9)], lost: vec![self::life(3)] };
+    let member = Member { life, fate: FateId(2) };
+    let cut = Arc::new(Cut { evict: vec![(self::life(3), Cause::Silent)], admit: vec![member] });
+    let ballot = formic_register::Ballot { round: 1, rank: 0 };
+    let message = formic_register::Message::Accept { ballot, value: cut };
+    let observer = self::life(1);
+    let all = [
+        ("healing_beat", M::Beat(beat)),
+        ("healing_alert", M::Alert { epoch, suspects: vec![(life, 9)] }),
+        ("healing_verdict", M::Verdict { epoch, life, evidence: alerts }),
+        ("healing_said", M::Verdict { epoch, life, evidence: Evidence::Said(Cause::Left) }),
+        ("healing_absolve", M::Absolve { epoch, life, observer, seq: 10 }),
+        ("healing_probe", M::Probe { number: 7 }),
+        ("healing_probe_ack", M::ProbeAck { number: 7 }),
+        ("healing_pause", M::Pause { span_ms: 5_000 }),
+        ("healing_pause_ack", M::PauseAck),
+        ("healing_resume", M::Resume),
+        ("healing_ask", M::Ask { member }),
+        ("healing_ballot", M::Ballot { epoch, base: Digest::from_bytes([8; 32]), message }),
+        ("healing_still_here", M::StillHere { epoch, life }),
+        ("healing_want", M::Want { epoch }),
+        ("healing_committed", M::Committed { views: vec![view()] }),
+        ("healing_force", M::Force { view: view() }),
+        ("healing_consent", M::Consent { view: Digest::from_bytes([8; 32]) }),
+    ];
+    all.into_iter().map(|(name, message)| (name, Message::Healing(message))).collect()
 }
 
 fn work_messages() -> Vec<(&'static str, Message)> {
@@ -178,8 +231,7 @@ fn samples() -> BTreeMap<&'static str, Message> {
     samples.extend(register_messages());
     samples.extend(member_messages());
     samples.extend(work_messages());
-    let beat = formic_healing::Message::Beat { seq: 300 };
-    samples.insert("healing_beat", Message::Healing(beat));
+    samples.extend(healing_messages());
     let announce = M::Announce { decree: decree(), certificate: certificate() };
     samples.insert("announce", completion(announce));
     samples.insert("announce_ack", completion(M::AnnounceAck));

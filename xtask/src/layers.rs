@@ -35,18 +35,14 @@ const RULES: &[Rule] = &[
     Rule { package: "formic-memory", pure: false, may_use: &["formic-core"] },
     Rule { package: "formic-quic", pure: false, may_use: &["formic-core", "formic-identity"] },
     Rule { package: "formic-sim", pure: true, may_use: L0_TO_L3 },
-    Rule {
-        package: "formic-campaign",
-        pure: false,
-        may_use: &["formic-core", "formic-sim"],
-    },
+    Rule { package: "formic-campaign", pure: false, may_use: &["formic-core", "formic-sim"] },
     Rule { package: "formic", pure: false, may_use: L0_TO_L3 },
     Rule { package: "formic-agents", pure: false, may_use: &["formic", "formic-core"] },
     Rule { package: "formic-cli", pure: false, may_use: &["*"] },
     Rule { package: "formic-tests", pure: false, may_use: &["*"] },
     Rule { package: "formic-benches", pure: false, may_use: &["*"] },
     Rule { package: "formic-examples", pure: false, may_use: &["*"] },
-    Rule { package: "xtask", pure: false, may_use: &["formic-campaign"] },
+    Rule { package: "xtask", pure: false, may_use: &["formic-campaign", "formic-sim"] },
 ];
 
 /// External packages that a pure crate must not depend on.

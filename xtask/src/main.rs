@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask ci | layers | sim`.
+//! The project's own tasks: `cargo xtask bench | ci | layers | mutants | sim`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,22 +7,33 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod ci;
 mod layers;
+mod mutants;
+mod rules;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  bench completion [--seeds N]
+                           our completion beside the published ones: what they cost, and which fault
+                           breaks which (N runs per cell, default 200)
+  bench detect [--quick | --tune]
+                           failure detectors beside each other, in virtual time
   ci                       everything that must pass before a change lands
   layers                   check who may depend on whom, and the pure crates' lints
+  mutants [CRATE..]        remove each rule of xtask/rules.txt in turn and see who notices
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
+        ["mutants", rest @ ..] => mutants::run(rest),
         ["sim", rest @ ..] => formic_campaign::sim(rest).map_err(|error| error.to_string()),
         _ => {
             eprint!("{USAGE}{}", formic_campaign::USAGE);

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use formic::{ChildSpec, ContextError, Fence, JobId, Key, Life, Outcome, Recipe, Task, TaskContext};
+use formic::{ChildSpec, ContextError, JobId, Key, Life, Outcome, Recipe, Task, TaskContext};
 use serde_json::Value;
 
 /// One execution, as the adapters need it.
@@ -16,7 +16,6 @@ pub(crate) struct Work {
     pub(crate) payload: Value,
     pub(crate) recipe: Option<Recipe>,
     pub(crate) wall: Option<Duration>,
-    pub(crate) fence: Option<Fence>,
 }
 
 impl From<Task> for Work {
@@ -30,7 +29,6 @@ impl From<Task> for Work {
             payload: task.payload,
             recipe: task.recipe,
             wall: task.wall,
-            fence: task.fence,
         }
     }
 }

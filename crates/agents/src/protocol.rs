@@ -71,8 +71,6 @@ pub(crate) struct TaskMessage {
     pub(crate) inputs: Map<String, Value>,
     pub(crate) outputs: Vec<String>,
     pub(crate) wall_ms: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) fence: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -99,6 +99,12 @@ fn campaign(options: &Options) -> Result<(), Failure> {
     if outcome.holds() {
         return Ok(());
     }
+    if options.until == crate::Until::Violation
+        && let Some(first) = outcome.violations.first()
+    {
+        let seeds = first.seed.saturating_sub(options.first) + 1;
+        println!("caught after {seeds} seeds by {}", first.oracle);
+    }
     let (violations, missed) = (outcome.violations.len(), outcome.missed.len());
     Err(Failure::violated(format!("{violations} seeds violate a claim, {missed} marks are missed")))
 }
@@ -120,8 +126,7 @@ fn replay(words: &[&str]) -> Result<(), Failure> {
     let [what, flags @ ..] = words else {
         return Err(Failure::usage("replay takes a seed or a file".to_owned()));
     };
-    let mut watch =
-        Watch { detail: Detail::Brief, lines: usize::MAX, peer: None, until: None };
+    let mut watch = Watch { detail: Detail::Brief, lines: usize::MAX, peer: None, until: None };
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
         let value = flags.next().ok_or_else(|| Failure::usage(format!("{flag} takes a value")))?;
@@ -183,9 +188,8 @@ fn shrink(words: &[&str]) -> Result<(), Failure> {
         }
     }
     let plan = plan_of(what)?;
-    let mut violates = |plan: &Plan| -> Option<Violation> {
-        guarded(plan.seed, || node::run(plan)).err()
-    };
+    let mut violates =
+        |plan: &Plan| -> Option<Violation> { guarded(plan.seed, || node::run(plan)).err() };
     let Some(found) = node::shrink(&plan, runs, &mut violates) else {
         println!("{what} violates nothing");
         return Ok(());

@@ -31,7 +31,6 @@ mod run;
 mod tests;
 
 pub use commands::{Failure, USAGE, sim};
-pub use formic_sim::node::{BadPlan, Kinds};
-pub use options::{Options, Profile};
+pub use options::{Options, Profile, Until};
 pub use print::{json, text};
 pub use run::{Outcome, Sum, run};

@@ -42,13 +42,32 @@ pub struct Options {
     pub kinds: Kinds,
     /// Whether the report is one JSON object.
     pub json: bool,
+    /// When the campaign ends.
+    pub until: Until,
+}
+
+/// When a campaign ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After all seeds.
+    Last,
+    /// After the first seed that violates a claim.
+    Violation,
 }
 
 impl Options {
     /// 2,000 seeds from 1 on, on all cores.
     pub fn new(profile: Profile) -> Self {
         let jobs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { profile, seeds: 2_000, first: 1, jobs, kinds: Kinds::all(), json: false }
+        Self {
+            profile,
+            seeds: 2_000,
+            first: 1,
+            jobs,
+            kinds: Kinds::all(),
+            json: false,
+            until: Until::Last,
+        }
     }
 
     /// Seeds that no earlier campaign had, most likely.
@@ -72,6 +91,7 @@ impl Options {
                 "--jobs" => options.jobs = number::<usize>(word, value()?)?.clamp(1, 1_024),
                 "--fresh" => options.freshen(),
                 "--json" => options.json = true,
+                "--stop" => options.until = Until::Violation,
                 "--faults" => {
                     let text = value()?;
                     options.kinds = Kinds::parse(text).map_err(|why| {
@@ -86,13 +106,14 @@ impl Options {
             return Err(Failure::usage("--faults belongs to the node profile".to_owned()));
         }
         if options.first.checked_add(options.seeds).is_none() {
-            return Err(Failure::usage("--first plus --seeds is above the largest seed".to_owned()));
+            return Err(Failure::usage(
+                "--first plus --seeds is above the largest seed".to_owned(),
+            ));
         }
         Ok(options)
     }
 }
 
 pub(crate) fn number<T: core::str::FromStr>(name: &str, text: &str) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|_| Failure::usage(format!("{name} takes a whole number, not {text:?}")))
+    text.parse().map_err(|_| Failure::usage(format!("{name} takes a whole number, not {text:?}")))
 }

@@ -38,7 +38,8 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
     if !outcome.violations.is_empty() {
         let (count, all) = (outcome.violations.len(), options.seeds);
         let oracles = by_oracle(&outcome.violations);
-        let oracles: Vec<_> = oracles.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let oracles: Vec<_> =
+            oracles.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("{count} of {all} seeds violate a claim: {}", oracles.join(", ")));
     }
     if !outcome.missed.is_empty() {

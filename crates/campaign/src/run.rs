@@ -8,7 +8,7 @@ use std::{
 
 use formic_sim::{Mark, Violation, completion, node};
 
-use crate::{Options, Profile};
+use crate::{Options, Profile, Until};
 
 /// From so many seeds on, a mark that no run reached is a failure.
 const MARKED: u64 = 10_000;
@@ -81,7 +81,12 @@ pub fn run(options: &Options) -> Outcome {
             }
             match guarded(seed, || one(options, seed)) {
                 Ok(report) => sum.merge(&report),
-                Err(violation) => violations.push(violation),
+                Err(violation) => {
+                    violations.push(violation);
+                    if options.until == Until::Violation {
+                        next.store(end, Ordering::Relaxed);
+                    }
+                }
             }
         }
     };
@@ -102,9 +107,7 @@ pub fn run(options: &Options) -> Outcome {
 
 pub(crate) fn missed(options: &Options, sum: &Sum) -> Vec<Mark> {
     match sum {
-        Sum::Node(report)
-            if options.seeds >= MARKED && options.kinds == node::Kinds::all() =>
-        {
+        Sum::Node(report) if options.seeds >= MARKED && options.kinds == node::Kinds::all() => {
             report.marks.missing()
         }
         Sum::Node(_) | Sum::Completion(_) => vec![],

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use formic_core::{Capability, PeerId};
 
-use crate::span::{BadSpan, parse_span};
+use crate::{
+    run::cuts::Partition,
+    span::{BadSpan, parse_span},
+};
 
 /// Peer-to-peer coordination for fleets of agents: no coordinator, nothing lost, done is proved.
 #[derive(Debug, Parser)]
@@ -55,14 +58,22 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<std::ffi::OsString>,
     },
-    /// Run seeded simulations of whole meshes in virtual time, and look for broken promises.
-    Sim(SimArgs),
+    /// Run seeded simulations of the whole mesh; `formic sim help` tells the words.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// What to simulate.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Manage membership keys.
     #[command(hide = true)]
     Ca(Later),
-    /// Force a view.
-    #[command(hide = true)]
-    Mesh(Later),
+    /// Decisions of an operator about a mesh as a whole.
+    Mesh {
+        /// Which.
+        #[command(subcommand)]
+        mesh: MeshCommand,
+    },
     /// Pause sessions.
     #[command(hide = true)]
     Pause(Later),
@@ -77,21 +88,31 @@ pub(crate) enum Command {
     Artifact(Later),
 }
 
-/// Arguments of `formic sim`.
+/// What an operator decides.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MeshCommand {
+    /// Go on without a majority that is lost for ever: the named members become the whole mesh.
+    ///
+    /// Refused while a majority is in touch. All named members must agree that none is. The decision
+    /// is kept in the chain of views; if the others live after all, the forced view wins over theirs.
+    ForceView(ForceViewArgs),
+}
+
+/// Arguments of `formic mesh force-view`.
 #[derive(Debug, Args)]
-pub(crate) struct SimArgs {
-    /// How many seeds.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) seeds: u64,
-    /// The first of them: the same seeds give the same verdicts.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) first: u64,
-    /// Faults to draw from: all, none, or kinds with commas between, e.g. crash,partition,loss.
-    #[arg(long, value_name = "LIST", default_value = "all")]
-    pub(crate) faults: String,
-    /// Print the report as one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+pub(crate) struct ForceViewArgs {
+    /// A member that is left.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) join: String,
+    /// All members that are left, by name or by the beginning of their id, with commas between.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
+    pub(crate) members: Vec<String>,
+    /// The last committed view, as `formic status` shows it: a later one refuses.
+    #[arg(long, value_name = "E")]
+    pub(crate) epoch: u64,
+    /// Why, for whoever reads the chain of views.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 /// A command whose system this version does not have: everything behind it is read and refused.
@@ -144,6 +165,10 @@ pub(crate) struct RunArgs {
     /// not spared: once most of it is dead the job ends with exit 4, and goes on from --state.
     #[arg(long, value_name = "N@TIME")]
     pub(crate) kill: Vec<Kill>,
+    /// Chaos: cut the network into parts of A and B peers TIME after the job was accepted, for
+    /// DURATION, e.g. '6|4@500ms+10s'; who is where is drawn from the seed. Needs --transport quic.
+    #[arg(long, value_name = "A|B@TIME+DURATION", conflicts_with = "join")]
+    pub(crate) partition: Vec<Partition>,
     /// Seed of the chaos [default: random, printed].
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
@@ -174,8 +199,6 @@ pub(crate) struct RunArgs {
 pub(crate) struct RunLater {
     #[arg(long, hide = true, value_name = "TOKENS")]
     pub(crate) budget: Option<String>,
-    #[arg(long, hide = true, value_name = "A|B@TIME+DURATION")]
-    pub(crate) partition: Option<String>,
 }
 
 /// Arguments of `formic peer`.
@@ -184,7 +207,8 @@ pub(crate) struct PeerArgs {
     /// Where to listen: a loopback address, HOST:PORT; port 0 takes a free one, which is printed.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
-    /// A peer of the mesh to join; without it, this peer founds a mesh.
+    /// Where the mesh to join may be found: HOST:PORT of a peer, or dns:NAME:PORT for all addresses
+    /// of a name; may be given several times. Without it, this peer founds a mesh.
     #[arg(long, value_name = "ADDR")]
     pub(crate) join: Vec<String>,
     /// Its name in logs and status [default: peer-PORT].

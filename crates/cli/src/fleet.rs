@@ -82,6 +82,14 @@ impl Fleet {
         }
     }
 
+    /// These peers and the others cannot reach each other; nobody is cut off if it is empty. Only over QUIC.
+    pub(crate) async fn cut(&mut self, side: &[usize]) {
+        match self {
+            Self::Memory(_) => debug_assert!(side.is_empty(), "refused with the memory transport"),
+            Self::Quic(peers) => peers.cut(side).await,
+        }
+    }
+
     /// All peers leave in good order; who has not left after `grace` is killed. Cancel-safe: dropping it kills.
     pub(crate) async fn leave(&mut self, grace: Duration) {
         match self {

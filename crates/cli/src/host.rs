@@ -12,10 +12,12 @@ use formic::{
     Peer, Recipe, Store, StoreError, Task, TaskContext,
 };
 use formic_agents::{Config, Shipped};
-use formic_core::transport::Address;
 use tokio::time::{Instant, sleep};
 
-use crate::{exit::Stop, link::Link};
+use crate::{
+    exit::Stop,
+    link::{Contacts, Link},
+};
 
 /// How often a state directory in use is tried again.
 const UNLOCK_TICK: Duration = Duration::from_millis(50);
@@ -76,7 +78,7 @@ pub(crate) async fn start(
     link: Link,
     (identity, store): (Identity, Option<Store>),
     log: EventLog,
-    seeds: Vec<Address>,
+    (seeds, sources): Contacts,
 ) -> Result<Peer, Stop> {
     let mut config = Config::default();
     config.work_root = spec.work;
@@ -95,6 +97,9 @@ pub(crate) async fn start(
             Recipe { agent: own, run: None, env: Default::default(), outputs: Default::default() };
         let agent = adapters.open(&recipe).await.map_err(Stop::usage)?;
         builder = builder.agent(Own { agent, description });
+    }
+    for source in sources {
+        builder = builder.discover(source);
     }
     let builder = builder.adapters(adapters).capabilities(spec.capabilities).join(seeds);
     builder.start().await.map_err(|error| Stop::usage(crate::link::chain(&error)))

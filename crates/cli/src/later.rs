@@ -10,7 +10,6 @@ use crate::{
 pub(crate) fn command(command: &Command) -> Result<(), Stop> {
     let (name, comes_with) = match command {
         Command::Ca(_) => ("ca", "membership certificates"),
-        Command::Mesh(_) => ("mesh", "agreed views"),
         Command::Pause(_) => ("pause", "sessions"),
         Command::Resume(_) => ("resume", "sessions"),
         Command::Session(_) => ("session", "sessions"),
@@ -24,9 +23,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Stop> {
     topology(&args.topology)?;
     if args.later.budget.is_some() {
         return Err(Stop::usage(not_yet("`--budget`", "the token meter")));
-    }
-    if args.later.partition.is_some() {
-        return Err(Stop::usage(not_yet("`--partition`", "agreed views")));
     }
     if args.plan.as_os_str() == "-" {
         let what = "reading tasks from stdin (`formic run -`)";

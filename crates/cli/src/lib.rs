@@ -52,6 +52,7 @@ mod host;
 mod interrupt;
 mod later;
 mod link;
+mod mesh;
 mod nearest;
 mod output;
 mod peer;
@@ -59,7 +60,6 @@ mod plan;
 mod programs;
 mod report;
 mod run;
-mod sim;
 mod span;
 mod status;
 mod submit;
@@ -132,10 +132,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         Command::Submit(args) => on_runtime(submit::run(args)),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Example { example } => on_runtime(example::run(example)),
+        Command::Mesh { mesh } => on_runtime(mesh::run(mesh)),
+        Command::Sim { words } => sim(words),
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Sim(args) => sim::run(args),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
         Command::Exec { words } => {
@@ -144,7 +145,6 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         }
         // Refused above.
         Command::Ca(_)
-        | Command::Mesh(_)
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Session(_)
@@ -181,6 +181,19 @@ fn log_to_stderr(verbose: u8) {
         .finish();
     // Set once: this is the only place.
     drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// A violated claim is a bug of formic: exit 1.
+fn sim(words: &[String]) -> Result<Exit, Stop> {
+    if words.first().is_some_and(|word| word == "help" || word == "--help" || word == "-h") {
+        output::data(formic_campaign::USAGE.trim_end());
+        return Ok(Exit::Ok);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    formic_campaign::sim(&words).map(|()| Exit::Ok).map_err(|failure| match failure {
+        formic_campaign::Failure::Violated { .. } => Stop::new(Exit::TaskFailed, failure),
+        other => Stop::usage(other),
+    })
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {

@@ -1,14 +1,21 @@
 //! Opening transports, for peers and for clients.
 
+use core::time::Duration;
 use std::{net::SocketAddr, sync::Arc};
 
-use formic::{Client, Identity};
-use formic_core::transport::{Address, Transport};
+use formic::{Client, Dns, Identity};
+use formic_core::{
+    discovery::Discovery,
+    transport::{Address, Transport},
+};
 use formic_memory::Hub;
 use formic_node::Message;
-use formic_quic::{Config, Quic};
+use formic_quic::{Config, Cut, Quic};
 
 use crate::exit::{Exit, Stop};
+
+/// How long a dial may take: loopback answers in milliseconds.
+const DIAL: Duration = Duration::from_secs(1);
 
 /// A transport of this mesh's messages.
 pub(crate) type Link = Arc<dyn Transport<Message>>;
@@ -17,8 +24,15 @@ pub(crate) type Link = Arc<dyn Transport<Message>>;
 ///
 /// # Errors
 /// Exit 2: no loopback address, or the port is taken.
-pub(crate) async fn quic(listen: SocketAddr, identity: &Identity) -> Result<Link, Stop> {
-    let config = Config::new(listen, identity.life(), identity.secret().clone());
+pub(crate) async fn quic(
+    listen: SocketAddr,
+    identity: &Identity,
+    cut: Option<Cut>,
+) -> Result<Link, Stop> {
+    let mut config = Config::new(listen, identity.life(), identity.secret().clone());
+    config.cut = cut;
+    // A member that does not answer is dialled again: a healed network is to be noticed soon.
+    config.dial_timeout = DIAL;
     let bound = Quic::bind(config).await;
     let link: Link =
         bound.map_err(|error| Stop::usage(format!("--listen {listen}: {}", chain(&error))))?;
@@ -40,7 +54,7 @@ pub(crate) fn memory(hub: &Hub<Message>, identity: &Identity, name: &str) -> Res
 /// No socket, no randomness.
 pub(crate) async fn client(addresses: Vec<Address>) -> Result<Client, Stop> {
     let identity = identity()?;
-    let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity).await?;
+    let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity, None).await?;
     Ok(Client::new(link, addresses))
 }
 
@@ -58,6 +72,27 @@ pub(crate) fn identity() -> Result<Identity, Stop> {
 /// Exit 2.
 pub(crate) fn addresses(texts: &[String]) -> Result<Vec<Address>, Stop> {
     texts.iter().map(|text| address(text)).collect()
+}
+
+/// Seeds, and sources that know of more.
+pub(crate) type Contacts = (Vec<Address>, Vec<Arc<dyn Discovery>>);
+
+/// What `--join` of a peer may say: an address, or `dns:NAME:PORT`.
+///
+/// # Errors
+/// Exit 2.
+pub(crate) fn contacts(texts: &[String]) -> Result<Contacts, Stop> {
+    let (mut seeds, mut sources): Contacts = (Vec::new(), Vec::new());
+    for text in texts {
+        if let Some(name) = text.strip_prefix("dns:") {
+            let source = Dns::new("quic", name)
+                .map_err(|error| Stop::usage(format!("--join {text}: {error}")))?;
+            sources.push(Arc::new(source));
+        } else {
+            seeds.push(address(text)?);
+        }
+    }
+    Ok((seeds, sources))
 }
 
 fn address(text: &str) -> Result<Address, Stop> {

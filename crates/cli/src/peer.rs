@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::num::NonZero;
 
 use formic::{Adapter, AgentSpec, EventLog, Peer};
-use tokio::io::AsyncReadExt as _;
+use formic_quic::Cut;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
     args::PeerArgs,
@@ -23,16 +24,18 @@ const UNLOCK: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     later::peer(&args.later)?;
     let mut interrupts = Interrupts::new()?;
-    let seeds = link::addresses(&args.join)?;
+    let (seeds, sources) = link::contacts(&args.join)?;
     let listen = link::listen(&args.listen)?;
     let log = event_log(args)?;
     let patience = if args.tied { UNLOCK } else { Duration::ZERO };
     let identity = host::identify_within(args.state.as_deref(), patience).await?;
-    let link = link::quic(listen, &identity.0).await?;
+    let cut = Cut::new();
+    // Only a launcher cuts.
+    let link = link::quic(listen, &identity.0, args.tied.then(|| cut.clone())).await?;
     let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
     let spec = spec(args, &address)?;
     let name = spec.name.clone();
-    let peer = host::start(spec, link, identity, log, seeds).await?;
+    let peer = host::start(spec, link, identity, log, (seeds, sources)).await?;
     let shown = address.strip_prefix("quic:").unwrap_or(&address);
     output::data(&format!("listening {shown} peer {}", peer.life().peer));
     let _note = Note::leave(shown);
@@ -40,7 +43,7 @@ pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
         let mesh = if args.join.is_empty() { "founds a mesh" } else { "joins the mesh" };
         greet(&peer, (&name, mesh), shown);
     }
-    live(&peer, &mut interrupts, args).await
+    live(&peer, &mut interrupts, (args, &cut)).await
 }
 
 fn event_log(args: &PeerArgs) -> Result<EventLog, Stop> {
@@ -103,11 +106,15 @@ fn greet(peer: &Peer, (name, mesh): (&str, &str), address: &str) {
 }
 
 /// Until it is told to leave, by a signal, by a launcher that ends, or by a client.
-async fn live(peer: &Peer, interrupts: &mut Interrupts, args: &PeerArgs) -> Result<Exit, Stop> {
+async fn live(
+    peer: &Peer,
+    interrupts: &mut Interrupts,
+    (args, cut): (&PeerArgs, &Cut),
+) -> Result<Exit, Stop> {
     let told_to_leave = tokio::select! {
         () = interrupts.next() => true,
-        word = last_word(args) => {
-            if word.is_empty() {
+        word = last_word(args, cut) => {
+            if word == LastWord::Nothing {
                 // The launcher was killed, and all its peers lost it at once: there is nobody to hand work to.
                 peer.kill();
                 return Ok(Exit::Interrupted);
@@ -151,15 +158,29 @@ async fn say_if_alone(peer: &Peer, args: &PeerArgs) {
     core::future::pending::<()>().await;
 }
 
-/// What the launcher said before it closed our stdin; nothing if it died.
-async fn last_word(args: &PeerArgs) -> Vec<u8> {
+/// How the launcher's words end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastWord {
+    Leave,
+    /// It was killed.
+    Nothing,
+}
+
+/// Obeys the launcher until it closes our stdin. An unreadable stdin says nothing, as a dead launcher.
+async fn last_word(args: &PeerArgs, cut: &Cut) -> LastWord {
     if !args.tied {
         return core::future::pending().await;
     }
-    let mut word = Vec::new();
-    // An unreadable stdin says nothing, as a dead launcher.
-    drop(tokio::io::stdin().take(64).read_to_end(&mut word).await);
-    word
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("leave") => return LastWord::Leave,
+            Some("cut") => cut.set(words.filter_map(|word| word.parse().ok())),
+            _ => output::note(&format!("the launcher said {line:?}, which means nothing")),
+        }
+    }
+    LastWord::Nothing
 }
 
 /// Tells `formic status` on this host where to ask, as long as the peer runs.

@@ -1,6 +1,7 @@
 //! `formic run`: start peers, run the plan, prove completion, print the report.
 
 mod chaos;
+pub(crate) mod cuts;
 mod journal;
 mod progress;
 mod state;
@@ -13,7 +14,7 @@ use formic::{Client, ClientJob, LogEvent};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    args::RunArgs,
+    args::{RunArgs, TransportKind},
     conclude,
     exit::{Exit, Stop},
     fleet::{self, Fleet, Launch},
@@ -24,6 +25,7 @@ use crate::{
 };
 
 use chaos::Chaos;
+use cuts::Cuts;
 use journal::Journal;
 use state::{Kept, Saved};
 use watch::{Ending, Watch};
@@ -64,6 +66,7 @@ struct Run<'a> {
     saved: Option<Saved>,
     specs: Vec<crate::host::Spec>,
     seed: u64,
+    cuts: Cuts,
     job: Option<ClientJob>,
 }
 
@@ -84,9 +87,15 @@ impl<'a> Run<'a> {
         let default = if plan.agents.is_empty() { PEERS } else { plan.agents.len() };
         let count = kept.map_or(wanted.unwrap_or(default), |kept| kept.peers);
         chaos::fits(&args.kill, count)?;
+        let cuts = Cuts::new(&args.partition, count, seed)?;
+        if !args.partition.is_empty() && args.transport == TransportKind::Memory {
+            let message =
+                "--partition needs --transport quic: inside one process there is no network";
+            return Err(Stop::usage(message));
+        }
         let journal = Journal::open(args, kept)?;
         let specs = fleet::specs(&plan.agents, count, args.state.as_deref(), &journal.work());
-        Ok(Self { args, plan, journal, saved, specs, seed, job: None })
+        Ok(Self { args, plan, journal, saved, specs, seed, cuts, job: None })
     }
 
     /// From the first peer to the last one gone.
@@ -142,7 +151,8 @@ impl<'a> Run<'a> {
         };
         self.journal.name_job(&job.job.to_string());
         self.job = Some(job.clone());
-        let chaos = Chaos::new(&self.args.kill, self.seed);
+        let cuts = core::mem::take(&mut self.cuts);
+        let chaos = (Chaos::new(&self.args.kill, self.seed), cuts);
         let left = given.map(|all| all.saturating_sub(started.elapsed()));
         let mut watch = Watch::new(self.args, &self.specs, &mut self.journal, (chaos, &job), left);
         let ending = tokio::select! {

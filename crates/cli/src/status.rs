@@ -55,6 +55,19 @@ fn as_json(status: &Status) -> Value {
         "mesh": status.mesh.map(|mesh| mesh.to_string()),
         "me": {"peer": status.me.peer.to_string(), "incarnation": status.me.incarnation.0},
         "topology": "mesh",
+        "view": status.view.as_ref().map(|view| json!({
+            "epoch": view.epoch.0, "hash": view.hash().to_string(),
+            "members": view.lives().map(|life| life.to_string()).collect::<Vec<_>>(),
+            "forced": view.forced.as_ref().map(|forced| forced.reason.clone()),
+        })),
+        "quorum": status.quorum,
+        "margin": status.margin,
+        "health": {
+            "status": status.health.status.word(),
+            "causes": status.health.causes.iter().map(|(cause, lasted)| json!({
+                "cause": cause.to_string(), "for_ms": lasted.as_millis() as u64,
+            })).collect::<Vec<_>>(),
+        },
         "members": members.collect::<Vec<_>>(),
         "jobs": jobs.collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
@@ -67,6 +80,7 @@ fn table(status: &Status) -> String {
     // Who left in good order is remembered for a minute, and missed by nobody.
     let stay = status.members.iter().filter(|member| member.state != "left").count();
     let mut out = format!("mesh {mesh}: {alive} of {stay} peers alive\n");
+    out.push_str(&view(status));
     let mut rows = vec![
         ["PEER", "NAME", "STATE", "RUNS", "QUEUED", "HEARD", "ADDRESS", "CAN"].map(str::to_owned),
     ];
@@ -76,8 +90,7 @@ fn table(status: &Status) -> String {
             if me { "asked".to_owned() } else { crate::span::show_ms(member.heard_us / 1_000) };
         let can: Vec<&str> = member.capabilities.iter().map(formic::Capability::as_str).collect();
         let address = member.addresses.first().map(ToString::to_string).unwrap_or_default();
-        // Load is known of the answering peer only.
-        let load = |count: u32| if me { count.to_string() } else { "-".to_owned() };
+        let load = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |it| it.to_string());
         rows.push([
             member.life.to_string(),
             member.name.clone(),
@@ -107,6 +120,26 @@ fn table(status: &Status) -> String {
         ]);
     }
     align(&mut out, &rows);
+    out
+}
+
+/// The committed view, the majority, and what is wrong.
+fn view(status: &Status) -> String {
+    let Some(view) = &status.view else { return String::new() };
+    let quorum = match (status.quorum, status.margin) {
+        (false, _) => "no majority in touch: nothing can be decided here".to_owned(),
+        (true, None | Some(0)) => "majority in touch, one more crash may lose it".to_owned(),
+        (true, Some(margin)) => format!("majority in touch, survives {margin} more at once"),
+    };
+    let forced = view.forced.as_ref().map(|forced| format!(", forced: {}", forced.reason));
+    let forced = forced.unwrap_or_default();
+    let mut out =
+        format!("view {} ({} members{forced}): {quorum}\n", view.epoch, view.members.len());
+    for (cause, lasted) in &status.health.causes {
+        let lasted = crate::span::show_ms(u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}: {cause}, for {lasted}", status.health.status.word());
+    }
     out
 }
 

@@ -105,8 +105,7 @@ fn capable(plan: &CheckedPlan, status: &Status) -> Result<(), Stop> {
     let alive = || status.members.iter().filter(|member| member.state == "alive");
     let mut lines = Vec::new();
     for task in &plan.plan.tasks {
-        let has_all =
-            |it: &[Capability]| Capability::lacking(it, &task.requires).next().is_none();
+        let has_all = |it: &[Capability]| Capability::lacking(it, &task.requires).next().is_none();
         if alive().any(|member| has_all(&member.capabilities)) {
             continue;
         }

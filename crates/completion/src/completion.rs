@@ -134,6 +134,14 @@ impl Completion {
         self.tasks.values().map(|task| task.open).sum()
     }
 
+    /// Ledger entries here that are not done and were given to this life.
+    pub fn open_at(&self, life: Life) -> usize {
+        let children = self.tasks.values().flat_map(|task| task.children.values());
+        let open =
+            children.filter(|child| child.exec == Some(life) && child.progress != Progress::Done);
+        open.count()
+    }
+
     /// What `owner` waits for; `None` if it is not here.
     pub fn awaits(&self, owner: Key) -> Option<Awaits> {
         let mut awaits = Awaits::default();
@@ -352,8 +360,12 @@ impl Completion {
                 self.on_placed(key, attempt, life);
                 Ok(())
             }
-            Input::Quorum { held } => {
-                self.on_quorum(held);
+            Input::Quorum { held: true } => {
+                self.on_quorum_held();
+                Ok(())
+            }
+            Input::Quorum { held: false } => {
+                self.on_quorum_lost();
                 Ok(())
             }
             Input::Cancel { reason } => self.on_cancel(reason),

@@ -304,13 +304,15 @@ impl Completion {
     }
 
     /// A minority goes on working but ends nothing (healing.md section 6.2).
-    pub(crate) fn on_quorum(&mut self, held: bool) {
-        let before = core::mem::take(&mut self.home.ban);
-        match before {
-            Ban::NoQuorum { waiting: Some(decree) } if held => self.propose(decree),
-            _ if held => {}
-            Ban::None => self.home.ban = Ban::NoQuorum { waiting: None },
-            before @ Ban::NoQuorum { .. } => self.home.ban = before,
+    pub(crate) fn on_quorum_lost(&mut self) {
+        if self.home.ban == Ban::None {
+            self.home.ban = Ban::NoQuorum { waiting: None };
+        }
+    }
+
+    pub(crate) fn on_quorum_held(&mut self) {
+        if let Ban::NoQuorum { waiting: Some(decree) } = core::mem::take(&mut self.home.ban) {
+            self.propose(decree);
         }
     }
 

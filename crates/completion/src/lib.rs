@@ -27,7 +27,7 @@
 //! let job = JobId::derive(me, 1);
 //! let root = Arc::new(Descriptor {
 //!     kind: "plan".to_owned(), name: String::new(), requires: vec![],
-//!     payload: vec![], recipe: vec![], wall: None, exclusive: None,
+//!     payload: vec![], recipe: vec![], wall: None,
 //! });
 //! let spec = JobSpec { job, root, plan: Digest::of(&[b"plan"]), home: vec![me] };
 //! let mut alone = Completion::new(Config::default(), me, job);
@@ -47,7 +47,10 @@
 //! it is said (`tests::home::the_result_is_decided_by_a_majority`), a verdict on a home life's disk
 //! before it is confirmed (`tests::wave::a_home_life_writes_the_verdict_down_before_it_confirms`). Bad
 //! input is refused with its culprit and changes nothing (`tests::refused`). The prototype's ten bugs do
-//! not return (`tests::regress`, `r01` to `r10`).
+//! not return (`tests::regress`, `r01` to `r10`). `tests::model` explores this very machine on three
+//! peers: I2, I5, I6, I7, and that from every state found the fault-free continuation reaches the verdict
+//! at all live peers, for five trees, on links that lose, double and reorder, exhaustively without crashes
+//! and, for t1 to t3, with one; bounded with a restart, a second crash, a suspicion, or two home lives.
 //!
 //! **Limits.** Execution is at least once. Complete needs a majority of the home group; of two home
 //! lives rank 1 never takes over. A home life that took over acts for good: two that act cost

@@ -16,6 +16,7 @@ mod certificate;
 mod executor;
 mod home;
 mod ledger;
+mod model;
 mod peer;
 mod refused;
 mod regress;

@@ -73,6 +73,19 @@ impl Timers {
         self.order.retain(|(_, timer)| !gone(timer));
     }
 
+    /// All that are set, in no order of time.
+    #[cfg(test)]
+    pub(crate) fn armed(&self) -> impl Iterator<Item = Timer> {
+        self.at.keys().copied()
+    }
+
+    /// Moves all to one moment: for models, in which any of them may come first.
+    #[cfg(test)]
+    pub(crate) fn park(&mut self, at: Time) {
+        self.order = self.at.keys().map(|timer| (at, *timer)).collect();
+        self.at.values_mut().for_each(|when| *when = at);
+    }
+
     pub(crate) fn check(&self) {
         assert_eq!(self.at.len(), self.order.len(), "timers and their order differ");
     }

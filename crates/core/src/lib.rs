@@ -44,6 +44,7 @@
 //!
 //! **Limits.** A message has at most [`wire::MESSAGE_MAX`] bytes, a value at most [`VALUE_MAX`].
 
+pub mod discovery;
 mod fault;
 mod id;
 mod protocol;
@@ -66,4 +67,4 @@ pub use task::{
     VALUE_MAX,
 };
 pub use time::{Time, earliest};
-pub use view::{Epoch, FateId, Fence, Forced, Member, View};
+pub use view::{Epoch, FateId, Forced, Member, View};

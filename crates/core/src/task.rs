@@ -31,7 +31,9 @@ pub struct Capability(String);
 
 /// Why a text names no capability. The fault of whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no capability: expected 1 to 64 of a-z 0-9 . _ / -, then @MAJOR.MINOR or nothing")]
+#[error(
+    "{text:?} is no capability: expected 1 to 64 of a-z 0-9 . _ / -, then @MAJOR.MINOR or nothing"
+)]
 pub struct BadCapability {
     /// The refused text, at most 80 characters of it.
     pub text: String,
@@ -141,9 +143,6 @@ pub struct Descriptor {
     pub recipe: Vec<u8>,
     /// How long one execution may take; `None`: the agent's own limit.
     pub wall: Option<Duration>,
-    /// At most one valid attempt at a time, for effects outside the mesh: the lease that each attempt
-    /// holds and renews (healing.md section 7.2). `None`: attempts may overlap.
-    pub exclusive: Option<Duration>,
 }
 
 impl Descriptor {
@@ -154,15 +153,13 @@ impl Descriptor {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         };
-        field(b"formic/descriptor/2");
+        field(b"formic/descriptor/1");
         field(self.kind.as_bytes());
         field(self.name.as_bytes());
         field(&self.payload);
         field(&self.recipe);
         let wall_us = self.wall.map_or(u128::MAX, |wall| wall.as_micros());
         field(&wall_us.to_be_bytes());
-        let lease_us = self.exclusive.map_or(u128::MAX, |lease| lease.as_micros());
-        field(&lease_us.to_be_bytes());
         for capability in &self.requires {
             field(capability.as_str().as_bytes());
         }
@@ -279,7 +276,8 @@ mod tests {
         assert_eq!("rust/1.80".parse::<Capability>().map(String::from), Ok("rust/1.80".into()));
         assert_eq!("rust@1.80".parse::<Capability>().map(|c| c.version()), Ok(Some((1, 80))));
         let long = "x".repeat(65);
-        let versions = ["a@", "a@1", "a@1.", "a@1.x", "a@+1.0", "a@01.0", "a@1.65536", "@1.0", "a@1.0@1.0"];
+        let versions =
+            ["a@", "a@1", "a@1.", "a@1.x", "a@+1.0", "a@01.0", "a@1.65536", "@1.0", "a@1.0@1.0"];
         for bad in ["", "Hash", "a b", &long].into_iter().chain(versions) {
             assert!(bad.parse::<Capability>().is_err(), "{bad:?}");
         }
@@ -292,7 +290,11 @@ mod tests {
         assert!(serves("rust@1.80", "rust@1.80") && serves("rust@1.81", "rust@1.80"));
         assert!(serves("rust@2.3", "rust") && serves("rust", "rust@1.0"));
         assert!(!serves("rust@1.79", "rust@1.80") && !serves("rust@2.90", "rust@1.80"));
-        assert!(!serves("rust", "rust@1.1") && !serves("rusty", "rust") && !serves("rust@0.9", "rust@1.0"));
+        assert!(
+            !serves("rust", "rust@1.1")
+                && !serves("rusty", "rust")
+                && !serves("rust@0.9", "rust@1.0")
+        );
         let (offered, wanted) = ([parse("rust@1.80")], [parse("gpu"), parse("rust")]);
         assert_eq!(Capability::lacking(&offered, &wanted).collect::<Vec<_>>(), [&wanted[0]]);
     }
@@ -306,7 +308,6 @@ mod tests {
             payload: b"p".to_vec(),
             recipe: vec![],
             wall: None,
-            exclusive: None,
         };
         let digest = base.digest();
         let others = [
@@ -314,7 +315,6 @@ mod tests {
             Descriptor { requires: "a".parse().into_iter().collect(), ..base.clone() },
             Descriptor { payload: vec![], recipe: b"p".to_vec(), ..base.clone() },
             Descriptor { wall: Some(Duration::ZERO), ..base.clone() },
-            Descriptor { exclusive: Some(Duration::ZERO), ..base.clone() },
         ];
         assert!(others.iter().all(|other| other.digest() != digest));
         assert_ne!(

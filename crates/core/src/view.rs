@@ -37,25 +37,6 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What a holder of an exclusive task shows to outside systems: a later attempt has a higher one, so
-/// that whoever checks it refuses a stale attempt (healing.md section 7.2).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Fence {
-    /// The view in which it was granted.
-    pub epoch: Epoch,
-    /// The claim within that view.
-    pub attempt: u64,
-}
-
-/// `EPOCH.ATTEMPT`: compare the numbers in this order.
-impl fmt::Display for Fence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.epoch, self.attempt)
-    }
-}
-
 /// One member of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {

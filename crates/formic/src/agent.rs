@@ -1,7 +1,7 @@
 use core::{fmt, future::Future, time::Duration};
 
 use async_trait::async_trait;
-use formic_core::{Capability, Fence, JobId, Key, Outcome, Output, OutputFile};
+use formic_core::{Capability, JobId, Key, Outcome, Output, OutputFile};
 use serde_json::Value;
 
 use crate::{Recipe, TaskContext};
@@ -83,9 +83,6 @@ pub struct Task {
     pub recipe: Option<Recipe>,
     /// How long this execution may take.
     pub wall: Option<Duration>,
-    /// For an exclusive task: shown to outside systems, which refuse any lower one. A system that does not check it
-    /// sees the effect at least once, not exactly once.
-    pub fence: Option<Fence>,
 }
 
 /// What an agent returns for a task it did.

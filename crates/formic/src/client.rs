@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use formic_completion::Verdict;
 use formic_core::{
-    Blame, Fault, JobId, Life,
+    Blame, Epoch, Fault, JobId, Life, PeerId, View,
     transport::{Address, ConnectError, Transport},
 };
 use formic_node::{Message, Status};
@@ -70,6 +70,12 @@ pub enum ClientError {
         /// Why, for people.
         reason: String,
     },
+    /// The forced view is not made. The environment's fault.
+    #[error("the view is not forced: {reason}")]
+    ForceRefused {
+        /// Why, for people.
+        reason: String,
+    },
     /// No member that was asked knows the job. The caller's fault.
     #[error("job {job} is not known")]
     UnknownJob {
@@ -94,6 +100,7 @@ impl Blame for ClientError {
             Self::Unreachable { .. }
             | Self::ContactLost
             | Self::Refused { .. }
+            | Self::ForceRefused { .. }
             | Self::Connect(_) => Fault::Environment,
         }
     }
@@ -143,6 +150,21 @@ impl Client {
     /// [`ClientError::Unreachable`], [`ClientError::ShutDown`].
     pub async fn status(&self) -> Result<Arc<Status>, ClientError> {
         self.ask(|reply| Request::Status { reply }).await
+    }
+
+    /// Goes on without a majority that is lost for ever: the contacted member makes a view of exactly `members`, if all
+    /// of them agree that no majority is left. Not cancel-safe: a dropped call may or may not have forced it.
+    ///
+    /// # Errors
+    /// [`ClientError::ForceRefused`], [`ClientError::ContactLost`], [`ClientError::Unreachable`].
+    pub async fn force_view(
+        &self,
+        members: Vec<PeerId>,
+        epoch: Epoch,
+        reason: impl Into<String>,
+    ) -> Result<Arc<View>, ClientError> {
+        let reason = reason.into();
+        self.ask(|reply| Request::Force { members, epoch, reason, reply }).await
     }
 
     /// Asks for a job to be cancelled; [`Client::wait`] still gives the verdict. Returns when the request is on its

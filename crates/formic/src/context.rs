@@ -65,9 +65,6 @@ pub struct ChildSpec {
     pub index: Option<u64>,
     /// How long one execution may take.
     pub wall: Option<Duration>,
-    /// At most one valid attempt at a time, holding a lease of this length: `500 ms..=10 min`. For effects outside
-    /// the mesh, such as a deployment.
-    pub exclusive: Option<Duration>,
     /// How to run it; default: the parent's, without `run`, `env` and `outputs`.
     pub recipe: Option<crate::Recipe>,
 }
@@ -82,7 +79,6 @@ impl ChildSpec {
             payload,
             index: None,
             wall: None,
-            exclusive: None,
             recipe: None,
         }
     }
@@ -242,7 +238,6 @@ impl TaskContext {
             payload: child.payload.to_string().into_bytes(),
             recipe,
             wall: child.wall,
-            exclusive: child.exclusive,
         }
     }
 

@@ -20,6 +20,7 @@ use std::{
 
 use formic_core::{
     Blame as _, Descriptor, Digest, Fault, Incarnation, JobId, Key, Life, PeerId, Protocol as _,
+    discovery::Discovery,
     transport::{CloseReason, Event as LinkEvent, Misbehaviour},
 };
 use formic_node::{Effect, Event, Input, Node, Record, Status};
@@ -100,6 +101,8 @@ pub(crate) struct Driver {
     pub(crate) node: Node,
     pub(crate) clock: Clock,
     pub(crate) wire: Wire,
+    /// Where peers may be found, besides the seeds.
+    pub(crate) sources: Vec<Arc<dyn Discovery>>,
     pub(crate) bodies: Bodies,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) journal: Journal,
@@ -222,10 +225,12 @@ impl Driver {
                 self.wire.send(to, message);
             }
             Effect::Dial { peer, addresses } => self.wire.dial(peer, addresses),
+            Effect::Discover => self.discover(),
+            Effect::Reborn { incarnation } => self.rebirth = Some(incarnation),
             Effect::Hangup { life } => self.wire.hang_up(life, CloseReason::Closed),
-            Effect::Start { job, key, attempt, descriptor, root, fence } => {
+            Effect::Start { job, key, attempt, descriptor, root } => {
                 let seat = if root { Seat::Root } else { Seat::Slot };
-                self.bodies.start((job, key, attempt), (descriptor, fence), seat);
+                self.bodies.start((job, key, attempt), descriptor, seat);
             }
             Effect::Abort { job, key } => self.bodies.abort(job, key),
             Effect::Resume { job, key } => self.on_body(job, key, |body| body.joins.on_resumed()),
@@ -240,6 +245,13 @@ impl Driver {
             Effect::SubmitRefused { request, reason } => self.jobs.on_refused(request, reason),
             Effect::Left => self.stopped = Some(Stopped::Left),
             Effect::Event(event) => self.on_event(&event),
+        }
+    }
+
+    /// One round over all sources that know of peers.
+    fn discover(&mut self) {
+        for source in &self.sources {
+            self.wire.discover(Arc::clone(source));
         }
     }
 
@@ -270,6 +282,7 @@ impl Driver {
                 let (peer, addresses) = (failed.peer, failed.addresses);
                 self.inputs.push_back(Input::DialFailed { peer, addresses });
             }
+            Arrival::Found(addresses) => self.inputs.push_back(Input::Found { addresses }),
             Arrival::Closed => self.stopped = Some(Stopped::Transport),
         }
     }

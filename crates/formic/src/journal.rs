@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use formic_core::{Incarnation, JobId};
+use formic_core::Incarnation;
 use formic_node::Record;
 
 use crate::{Store, StoreError};
@@ -24,9 +24,9 @@ pub(crate) struct Kept {
     incarnation: Incarnation,
     /// The number of the next record.
     next: u64,
-    jobs: BTreeMap<JobId, Vec<(u64, Record)>>,
+    shelves: BTreeMap<[u8; 16], Vec<(u64, Record)>>,
     /// Oldest first.
-    closed: VecDeque<JobId>,
+    closed: VecDeque<[u8; 16]>,
 }
 
 impl Journal {
@@ -37,7 +37,7 @@ impl Journal {
             None => Self::Memory(Kept {
                 incarnation,
                 next: 0,
-                jobs: BTreeMap::new(),
+                shelves: BTreeMap::new(),
                 closed: VecDeque::new(),
             }),
         }
@@ -92,24 +92,73 @@ async fn blocking<T: Send + 'static>(
 
 impl Kept {
     fn append(&mut self, record: Record) {
-        let job = record.job;
-        let records = self.jobs.entry(job).or_default();
+        let shelf = record.shelf();
+        let records = self.shelves.entry(shelf).or_default();
         if record.closes() {
+            let again = records.iter().any(|(_, earlier)| earlier.closes());
             records.clear();
-            self.closed.push_back(job);
+            if !again && matches!(record, Record::Job { .. }) {
+                self.closed.push_back(shelf);
+            }
         }
         records.push((self.next, record));
         self.next += 1;
         if self.closed.len() > CLOSED_MAX
             && let Some(oldest) = self.closed.pop_front()
         {
-            self.jobs.remove(&oldest);
+            self.shelves.remove(&oldest);
         }
     }
 
     fn records(&self) -> Vec<Record> {
-        let mut numbered: Vec<_> = self.jobs.values().flatten().collect();
+        let mut numbered: Vec<_> = self.shelves.values().flatten().collect();
         numbered.sort_unstable_by_key(|(number, _)| *number);
         numbered.into_iter().map(|(_, record)| record.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use formic_completion::{Certificate, Decree, Record as JobRecord, Statement, Tally};
+    use formic_core::{Digest, Outcome, Output};
+
+    use super::*;
+
+    fn job(number: u32) -> formic_core::JobId {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        formic_core::JobId::from_bytes(bytes)
+    }
+
+    fn closed(number: u32) -> Record {
+        let outcome = Outcome::Ok(Output::default());
+        let statement = Statement {
+            job: job(number),
+            plan: Digest::of(&[b"p"]),
+            result: outcome.digest(),
+            tally: Tally::default(),
+            home: vec![],
+            sealed: vec![],
+            excluded: vec![],
+        };
+        let decree = Arc::new(Decree { outcome, tally: Tally::default() });
+        let certificate = Arc::new(Certificate { statement, attestations: vec![] });
+        Record::Job { job: job(number), record: JobRecord::Closed { decree, certificate } }
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_newest_verdicts_only() {
+        let mut journal = Journal::new(None, Incarnation(1));
+        let count = u32::try_from(CLOSED_MAX).unwrap() + 3;
+        // The same verdict twice, as a disk would see it: the second replaces the first.
+        journal.append(vec![closed(0), closed(0)]).await.unwrap();
+        journal.append((1..count).map(closed).collect()).await.unwrap();
+        let records = journal.records().await.unwrap();
+        assert_eq!(records.len(), CLOSED_MAX);
+        assert_eq!(records.last(), Some(&closed(count - 1)));
+        assert!(!records.contains(&closed(0)));
+        assert_eq!(journal.begin_next_life().await.unwrap(), Incarnation(2));
     }
 }

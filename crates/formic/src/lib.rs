@@ -46,11 +46,14 @@
 //!   (`tests::jobs::bodies_that_go_wrong_fail_their_task_only`).
 //! - A body that waits for children gives its slot back: depth never starves a small mesh
 //!   (`tests::jobs::a_body_that_waits_gives_its_slot_back`).
+//! - A peer that its mesh declared dead goes on as its next life in the same process: handles, waiters for jobs and
+//!   what its node had persisted stay, with a state directory or without (`tests::rebirth`).
 //! - A state directory has one user, and what is no state is left alone (`tests::stores`).
 //!
 //! **Limits.** Values of tasks have at most 4 KiB, a plan's result 48 KiB, a plan 256 KiB. A body that
 //! blocks its thread without awaiting cannot be stopped. 65,536 messages wait for a slow link, more are
-//! dropped and sent again by the protocols. Joining does not wait for tails of children.
+//! dropped and sent again by the protocols. A peer without a state directory keeps the verdicts of its latest 1,024
+//! closed jobs for its next life. Joining does not wait for tails of children.
 //!
 //! **Sources.** The shape of quinn: a pure core under a thin async shell. Deviation: one task per peer
 //! instead of one per connection, so that effects keep their order without a lock.
@@ -59,6 +62,7 @@ mod agent;
 mod client;
 mod clock;
 mod context;
+mod discovery;
 mod driver;
 mod error;
 mod event_log;
@@ -80,12 +84,13 @@ struct Readme;
 pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn, value_of};
 pub use client::{Client, ClientError, ClientJob};
 pub use context::{ChildSpec, ContextError, TaskContext};
+pub use discovery::{BadName, Dns};
 pub use driver::Stopped;
 pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
-    Capability, Digest, Epoch, Failure, Fence, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
+    Capability, Digest, Epoch, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
 pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};

@@ -36,10 +36,28 @@ pub enum LogEvent {
     PeerRefused { reason: String },
     /// Another peer is known and alive.
     PeerUp { who: String, name: String },
+    /// Another peer is missed and gets no new work.
+    PeerSuspect { who: String },
     /// Another peer is believed dead.
     PeerDown { who: String, reason: String },
     /// The mesh had declared the life `was` dead while it was out of touch; the peer goes on as its next life.
     PeerReborn { was: String },
+    /// A view was committed or learnt: `hash` has 8 digits, `members` are lives by seniority.
+    ViewCommitted { epoch: u64, hash: String, members: Vec<String>, forced: Option<String> },
+    /// No majority of the last view is in touch: nothing is decided here.
+    QuorumLost {},
+    /// A majority is in touch.
+    QuorumHeld {},
+    /// Members died within half a second.
+    Loss { who: Vec<String> },
+    /// Two committed views of one epoch, or a forced one beside the known chain.
+    ViewFork { ours: String, theirs: String },
+    /// The health of the peer's part of the mesh changed: `well`, `degraded` or `critical`.
+    Health { status: String },
+    /// Chaos: the command cut the network between these peers and the others.
+    ChaosCut { who: Vec<String> },
+    /// Chaos: the cut is over.
+    ChaosHeal {},
     /// The peer ended in good order.
     PeerStopped {},
     /// Chaos: the command killed a peer without notice.

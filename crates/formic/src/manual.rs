@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`completion`] | what "done" means, what a certificate proves, what may happen twice |
 //! | [`agents`] | how to write an agent in Rust, what a body may and must do |
+//! | [`membership`] | who belongs to a mesh, what a cut-off part may decide, how it heals |
 //! | [`plans`] | what a plan may say, how results flow from task to task |
 //! | [`transports`] | how peers reach each other, how to choose |
 //! | [`state`] | what survives a process, what a state directory holds |
 
 pub mod agents;
 pub mod completion;
+pub mod membership;
 pub mod plans;
 pub mod state;
 pub mod transports;

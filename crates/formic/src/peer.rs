@@ -1,12 +1,13 @@
 use core::{fmt, time::Duration};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use formic_completion::Verdict;
 use formic_core::{
-    Capability, Digest, JobId, Life,
+    Capability, Digest, FateId, JobId, Life,
+    discovery::Discovery,
     transport::{Address, Transport},
 };
 use formic_node::{Message, Node, RemoteLeave, Status};
@@ -54,6 +55,7 @@ pub struct Builder {
     capabilities: BTreeSet<Capability>,
     slots: Option<u32>,
     seeds: Vec<Address>,
+    sources: Vec<Arc<dyn Discovery>>,
     store: Option<Store>,
     log: EventLog,
     seed: Option<u64>,
@@ -124,6 +126,13 @@ impl Builder {
         self
     }
 
+    /// Another source of addresses, asked while the peer looks for others and now and then later. A peer with a source
+    /// founds no mesh.
+    pub fn discover(mut self, source: Arc<dyn Discovery>) -> Self {
+        self.sources.push(source);
+        self
+    }
+
     /// How long a body that was told to stop may go on before it is dropped; default 2 s.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -141,7 +150,8 @@ impl Builder {
         let journal = Journal::new(self.store.clone(), me.incarnation);
         let records = journal.records().await?;
         let name = self.name.clone().unwrap_or_else(|| me.peer.short());
-        let config = self.config(&name)?;
+        let mut config = self.config(&name)?;
+        config.resume(&records);
         let node = Node::new(config.clone())
             .map_err(|error| Error::Config { reason: error.to_string() })?;
         let addresses = self.transport.addresses();
@@ -157,6 +167,7 @@ impl Builder {
             node,
             clock: Clock::start(),
             wire: Wire::new(self.transport),
+            sources: self.sources,
             bodies: Bodies::new((me, name.clone()), self.agents, self.adapters, self.grace),
             orders: received,
             journal,
@@ -194,9 +205,10 @@ impl Builder {
     fn config(&self, name: &str) -> Result<formic_node::Config, Error> {
         let identity = &self.identity;
         let mut config = formic_node::Config::new(identity.life(), identity.secret().clone());
-        if self.seeds.is_empty() {
+        if self.seeds.is_empty() && self.sources.is_empty() {
             config.mesh.found = Some(Digest::of(&[&*random_seed()?]));
         }
+        config.mesh.fate = self.fate()?;
         config.mesh.seeds.clone_from(&self.seeds);
         name.clone_into(&mut config.mesh.name);
         config.mesh.addresses = self.transport.addresses();
@@ -208,6 +220,14 @@ impl Builder {
             None => getrandom::u64().map_err(Error::Entropy)?,
         };
         Ok(config)
+    }
+
+    /// Peers of one process share its fate where their transport says that it does, and reports it.
+    fn fate(&self) -> Result<FateId, Error> {
+        static PROCESS: OnceLock<u64> = OnceLock::new();
+        let own = getrandom::u64().map_err(Error::Entropy)?;
+        let shared = self.transport.capabilities().shared_fate;
+        Ok(FateId(if shared { *PROCESS.get_or_init(|| own) } else { own }))
     }
 
     /// Own capabilities and the agents', sorted and unique.
@@ -253,6 +273,7 @@ impl Peer {
             capabilities: BTreeSet::new(),
             slots: None,
             seeds: Vec::new(),
+            sources: Vec::new(),
             store: None,
             log: EventLog::none(),
             seed: None,

@@ -64,9 +64,6 @@ pub struct PlannedTask {
     /// How long one execution may take.
     #[serde(default)]
     pub wall: Option<Duration>,
-    /// At most one valid attempt at a time, holding a lease of this length.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exclusive: Option<Duration>,
 }
 
 impl PlannedTask {
@@ -98,7 +95,6 @@ impl Plan {
             env,
             outputs,
             wall: task.wall,
-            exclusive: task.exclusive,
             ..PlannedTask::default()
         };
         Self { tasks: vec![planned] }
@@ -128,7 +124,6 @@ impl Plan {
             payload,
             recipe: Vec::new(),
             wall: None,
-            exclusive: None,
         }))
     }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use formic_core::{Blame, Fault, Incarnation, JobId, wire};
+use formic_core::{Blame, Fault, Incarnation, wire};
 use formic_node::Record;
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition,
@@ -22,7 +22,7 @@ const FILE: &str = "peer.redb";
 const FORMAT: &[u8] = b"formic/peer/1";
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("formic/meta");
-/// Key: the job's 16 bytes, then the record's number in big-endian order.
+/// Key: the shelf's 16 bytes (for a job its id), then the record's number in big-endian order.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("formic/records");
 
 /// What survives a peer's process: its key, its incarnation, and what its node asked to persist.
@@ -86,10 +86,8 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// A record is larger than a message may be. The caller's fault; nothing was written.
-    #[error("a record of job {job} cannot be stored: {source}")]
+    #[error("a record cannot be stored: {source}")]
     Record {
-        /// Its job.
-        job: JobId,
         /// Why.
         source: wire::WireError,
     },
@@ -176,7 +174,7 @@ impl Store {
     }
 
     /// Appends records in one durable transaction: after a crash there are all or none of them. A record that closes
-    /// its job replaces the job's earlier ones.
+    /// its shelf replaces the shelf's earlier ones.
     ///
     /// Blocks until the disk has them.
     ///
@@ -185,8 +183,7 @@ impl Store {
     pub fn append(&self, records: &[Record]) -> Result<(), StoreError> {
         let mut encoded = Vec::with_capacity(records.len());
         for record in records {
-            let bytes = wire::encode(record)
-                .map_err(|source| StoreError::Record { job: record.job, source })?;
+            let bytes = wire::encode(record).map_err(|source| StoreError::Record { source })?;
             encoded.push((record, bytes));
         }
         self.commit(&encoded).map_err(database_at(&self.inner.file))
@@ -200,13 +197,13 @@ impl Store {
             let mut number = meta.get("next")?.map_or(0, |bytes| number_of(bytes.value()));
             let first = number;
             for (record, bytes) in records {
-                table.insert(record_key(record.job, number).as_slice(), bytes.as_slice())?;
+                table.insert(record_key(record.shelf(), number).as_slice(), bytes.as_slice())?;
                 number += 1;
             }
             for ((record, _), number) in
                 records.iter().zip(first..).filter(|((r, _), _)| r.closes())
             {
-                let earlier = record_key(record.job, 0)..record_key(record.job, number);
+                let earlier = record_key(record.shelf(), 0)..record_key(record.shelf(), number);
                 table.retain_in(earlier.start.as_slice()..earlier.end.as_slice(), |_, _| false)?;
             }
             meta.insert("next", number.to_be_bytes().as_slice())?;
@@ -352,9 +349,9 @@ fn read_records(database: &Database) -> Result<Vec<(u64, Vec<u8>)>, redb::Error>
     Ok(stored)
 }
 
-fn record_key(job: JobId, number: u64) -> [u8; 24] {
+fn record_key(shelf: [u8; 16], number: u64) -> [u8; 24] {
     let mut key = [0; 24];
-    key[..16].copy_from_slice(job.as_bytes());
+    key[..16].copy_from_slice(&shelf);
     key[16..].copy_from_slice(&number.to_be_bytes());
     key
 }

@@ -81,7 +81,7 @@ impl Healing {
                 self.on_first_heard(place);
                 self.event(Event::Cleared { life });
             }
-            Belief::Condemned { .. } => self.take_back(place),
+            Belief::Condemned { .. } => self.on_return(place),
         }
         if was_mute {
             self.reassign();

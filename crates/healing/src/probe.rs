@@ -12,6 +12,9 @@ const PROBES: u8 = 3;
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// An observer that answered none after this is mute: as long as the timeout of beats.
 const MUTE_AFTER: Duration = Duration::from_millis(350);
+/// A mute observer is asked again after this: its seat would stay empty if three lost answers had made it
+/// mute, for nothing else reaches those who do not watch it.
+const ASK_MUTE_EVERY: Duration = Duration::from_millis(500);
 /// Probes under way at most, so that a cut costs no storm.
 const PROBES_MAX: usize = 64;
 
@@ -32,7 +35,7 @@ impl Healing {
     pub(crate) fn probe(&mut self, place: Place) {
         let now = self.now;
         let Some(watch) = &mut self.watch else { return };
-        let open = watch.subjects.iter().filter(|subject| subject.probing.is_some()).count();
+        let open = watch.subjects.iter().filter(|s| s.probing.is_some() && !s.mute).count();
         let interval = watch.rings.interval;
         let subject = watch.subject_mut(place);
         let lately = now.since(subject.heard) < interval && !subject.is_suspect();
@@ -57,8 +60,10 @@ impl Healing {
             if subject.probing.is_some() {
                 asked.push((subject.life(), probing.since.as_us()));
             } else {
+                muted |= !subject.mute;
                 subject.mute = true;
-                muted = true;
+                let next = now + ASK_MUTE_EVERY;
+                subject.probing = Some(Probing { since: next, sent: PROBES - 1, next });
             }
         }
         let probing = watch.subjects.iter().filter_map(|subject| subject.probing);

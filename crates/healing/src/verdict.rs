@@ -63,6 +63,9 @@ impl Healing {
         subject.belief = Belief::Suspect { since: now };
         subject.paused_until = None;
         let (life, told) = (subject.life(), subject.told);
+        if let Some(me) = watch.me {
+            watch.absolved.remove(&(place, me));
+        }
         if told == Told::Up {
             self.event(Event::Suspect { life });
         }
@@ -141,16 +144,30 @@ impl Healing {
             if *life == self.me.life {
                 accused.push(None);
             } else if let Some(subject) = watch.place_of(*life) {
-                watch.alerts.insert((subject, observer), Alerted { at: now, seq: *seq });
+                watch.accuse(subject, observer, Alerted { at: now, seq: *seq });
                 accused.push(Some(subject));
             }
         }
         for subject in accused {
             match subject {
-                Some(subject) => self.judge(subject),
+                Some(subject) => {
+                    self.judge(subject);
+                    self.tell_verdict(from, subject);
+                }
                 // Whoever hears that it is missed shows at once that it is here.
                 None => self.timers.beat = self.timers.beat.map(|_| now),
             }
+        }
+    }
+
+    /// Who misses a life that is condemned here refused the verdict while it had heard a later beat, or
+    /// did not get it: those who condemned have stopped to alert, so its own alerts would find no echo.
+    fn tell_verdict(&mut self, to: Life, subject: Place) {
+        let Some(watch) = &self.watch else { return };
+        let epoch = watch.view.epoch;
+        let life = watch.subject(subject).life();
+        if let Some(evidence) = watch.evidence.get(&subject).cloned() {
+            self.send(to, Message::Verdict { epoch, life, evidence });
         }
     }
 
@@ -191,7 +208,9 @@ impl Healing {
         let needed = watch.needed();
         let paused = watch.subject(subject).paused_until.is_some_and(|until| until > now);
         let hears = watch.duties.contains(&subject) && !watch.subject(subject).is_suspect();
-        if voices.condemn(needed) && !hears && !paused {
+        let newest = voices.fresh.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+        let vouched = watch.vouched(subject, newest);
+        if voices.condemn(needed) && !hears && !paused && !vouched {
             let life = |place: &Place| watch.subject(*place).life();
             let alerts = voices.fresh.iter().map(|(place, seq)| (life(place), *seq)).collect();
             let lost = voices.lost.iter().map(life).collect();
@@ -375,9 +394,7 @@ impl Healing {
         let (Some(watch), Evidence::Alerts { alerts, .. }) = (&self.watch, evidence) else {
             return false;
         };
-        let newest = alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
-        let voices = watch.absolved.range((place, 0)..=(place, Place::MAX));
-        voices.filter(|(_, seq)| **seq > newest).count() >= watch.needed().1
+        watch.vouched(place, alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0))
     }
 
     /// This peer heard a member that is held for dead, or would be.
@@ -409,23 +426,49 @@ impl Healing {
             matches!(watch.subject(place).belief, Belief::Condemned { cause: Cause::Silent, .. });
         let evidence = watch.evidence.get(&place).cloned();
         if takes_back && evidence.is_some_and(|evidence| self.is_absolved(place, &evidence)) {
-            let Some(watch) = &mut self.watch else { return };
-            watch.subject_mut(place).belief = Belief::Alive;
-            watch.subject_mut(place).heard = self.now;
-            self.take_back(place);
+            self.believe_others(place);
+        }
+    }
+
+    /// Observers vouch for a condemned life. One that watches it itself goes on missing it: its silence
+    /// does not begin anew because others had heard a beat that it lost.
+    fn believe_others(&mut self, place: Place) {
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let watches = watch.duties.contains(&place);
+        let subject = watch.subject_mut(place);
+        subject.belief = Belief::Alive;
+        if !watches {
+            subject.heard = now;
+        }
+        self.take_back(place);
+        let Some(watch) = &self.watch else { return };
+        let missed = watches && watch.subject(place).due(&self.config) <= now;
+        if missed && watch.subject(place).belief == Belief::Alive {
+            self.suspect(place);
+        }
+    }
+
+    /// This peer heard a life that it held condemned: it vouches for it, if it watches it.
+    pub(crate) fn on_return(&mut self, place: Place) {
+        self.take_back(place);
+        let Some(watch) = &self.watch else { return };
+        if watch.duties.contains(&place) {
+            // The beat that was heard is counted after this.
+            let seq = watch.subject(place).seq + 1;
+            self.absolve(place, seq);
         }
     }
 
     /// A verdict was wrong, or the life was cut off and is back.
-    pub(crate) fn take_back(&mut self, place: Place) {
+    fn take_back(&mut self, place: Place) {
         let Some(watch) = &mut self.watch else { return };
         watch.mark(place);
         watch.evidence.remove(&place);
         watch.alerts.retain(|(subject, _), _| *subject != place);
-        let watches = watch.duties.contains(&place);
         let epoch = watch.view.epoch;
         let subject = watch.subject_mut(place);
-        let (life, seq) = (subject.life(), subject.seq);
+        let life = subject.life();
         let was_told = core::mem::replace(&mut subject.told, Told::Up);
         self.counters.false_verdicts += 1;
         self.doubt();
@@ -439,9 +482,6 @@ impl Healing {
             self.event(Event::Up { life });
         } else {
             self.event(Event::Cleared { life });
-        }
-        if watches {
-            self.absolve(place, seq + 1);
         }
         self.reassign();
     }

@@ -275,6 +275,20 @@ impl Watch {
         (voices, voices.min(2))
     }
 
+    /// An observer misses a member, and no longer vouches for it.
+    pub(crate) fn accuse(&mut self, subject: Place, observer: Place, alert: Alerted) {
+        self.alerts.insert((subject, observer), alert);
+        if self.absolved.get(&(subject, observer)).is_some_and(|vouched| *vouched <= alert.seq) {
+            self.absolved.remove(&(subject, observer));
+        }
+    }
+
+    /// Whether enough observers heard beats of this member after number `seq` to take a verdict back.
+    pub(crate) fn vouched(&self, subject: Place, seq: u64) -> bool {
+        let voices = self.absolved.range((subject, 0)..=(subject, Place::MAX));
+        voices.filter(|(_, heard)| **heard > seq).count() >= self.needed().1
+    }
+
     pub(crate) fn mark(&mut self, place: Place) {
         self.condemned ^= mix(number(self.subject(place).life().peer));
     }

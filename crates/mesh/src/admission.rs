@@ -147,7 +147,8 @@ impl Mesh {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         let is_ours = self.mesh == Some(mesh);
-        if !self.join.has_knocked(from) && !(is_ours && self.is_member(from)) {
+        let expects = self.join.has_knocked(from) || is_ours && self.is_member(from);
+        if !expects {
             return Err(Error::Unasked { from });
         }
         if self.mesh.is_some() && !is_ours {
@@ -237,8 +238,7 @@ impl Mesh {
         let lives: BTreeMap<PeerId, Life> =
             view.members.iter().map(|member| (member.life.peer, member.life)).collect();
         let others = self.roster.iter().map(|entry| entry.life).filter(|&life| life != self.me);
-        let gone: Vec<Life> =
-            others.filter(|life| lives.get(&life.peer) != Some(life)).collect();
+        let gone: Vec<Life> = others.filter(|life| lives.get(&life.peer) != Some(life)).collect();
         self.view = Some(Arc::clone(&view));
         for life in gone {
             self.expel(now, life, out);
@@ -411,8 +411,7 @@ fn decisive_fate(view: &View) -> Option<FateId> {
         view.members.iter().map(|member| member.fate).collect();
     // Most processes are small: only one that holds half of all members can decide.
     let holds_half = |fate: &FateId| {
-        view.members.iter().filter(|member| member.fate == *fate).count() * 2
-            >= view.members.len()
+        view.members.iter().filter(|member| member.fate == *fate).count() * 2 >= view.members.len()
     };
     let decides = |fate: &FateId| {
         let others = view.members.iter().filter(|member| member.fate != *fate);

@@ -11,16 +11,17 @@ use std::{
 };
 
 use formic_core::{Epoch, Life, Random, Sink, Time, rule};
-use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Error, Event, Message};
 
 mod inbox;
 mod log;
+mod message;
 mod outbox;
 
 use inbox::{Inbox, Step};
 use log::Log;
+pub use message::{Cast, CastMessage, Draft, Order, Scope, Stream};
 use outbox::Outbox;
 
 /// The largest payload of a cast, in bytes. Larger things are cast as artifact ids.
@@ -41,107 +42,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A reader that is silent for this long does not hold the origin up any more.
 const SILENCE: Duration = Duration::from_secs(2);
-
-/// Whom a cast is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// All members of the view in which it was cast.
-    All,
-    /// These lives: at most [`NAMED_MAX`].
-    Named(Vec<Life>),
-}
-
-/// Whether the casts of a stream wait for earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Order {
-    /// They are delivered by number.
-    Ordered,
-    /// They are delivered as they arrive.
-    Unordered,
-}
-
-/// One message to many. `(origin, stream, seq)` names it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Cast {
-    /// Who casts.
-    pub origin: Life,
-    /// One of its streams.
-    pub stream: u32,
-    /// From 1, without holes.
-    pub seq: u64,
-    /// The view in which it was cast.
-    pub epoch: Epoch,
-    /// Whom it is for.
-    pub scope: Scope,
-    /// Whether it waits for earlier ones.
-    pub order: Order,
-    /// At most [`PAYLOAD_MAX`] bytes.
-    pub payload: Vec<u8>,
-}
-
-/// Names a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Stream {
-    /// Whose.
-    pub origin: Life,
-    /// Which of its streams.
-    pub number: u32,
-}
-
-/// What members say to each other about casts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CastMessage {
-    /// A cast.
-    Cast {
-        /// It.
-        cast: Arc<Cast>,
-        /// From the origin itself: the last number before it that is for this reader, `None` if this
-        /// is the first. What lies between is for others.
-        follows: Option<u64>,
-    },
-    /// From the origin: there are casts for you from `since` to `upto`. To the origin: I have all up to
-    /// `upto`. From anybody else: I have all of mine from `since` to `upto`.
-    Have {
-        /// Of which stream.
-        stream: Stream,
-        /// The first.
-        since: u64,
-        /// The last.
-        upto: u64,
-    },
-    /// Send me these.
-    Want {
-        /// Of which stream.
-        stream: Stream,
-        /// At most 64.
-        seqs: Vec<u64>,
-    },
-    /// These are not for you.
-    Skip {
-        /// Of which stream.
-        stream: Stream,
-        /// As many as were wanted at most.
-        seqs: Vec<u64>,
-    },
-    /// From the origin: it does not keep these any more.
-    Gone {
-        /// Of which stream.
-        stream: Stream,
-        /// Up to this one.
-        upto: u64,
-    },
-}
-
-/// What is to be cast.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Draft {
-    /// In which of this peer's streams.
-    pub stream: u32,
-    /// Whether it waits for earlier ones.
-    pub order: Order,
-    /// What: at most [`PAYLOAD_MAX`] bytes.
-    pub payload: Vec<u8>,
-}
 
 /// How casts are kept and when they are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,7 +129,11 @@ impl Casts {
     pub(crate) fn on_linked(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
         self.linked.insert(life);
         if rule!("mesh/relink-repair") {
-            self.compare(now, life, out);
+            self.compare(life, out);
+        }
+        for (&number, outbox) in &mut self.outboxes {
+            outbox.ask_again(life, now);
+            self.due.extend(outbox.due(life).map(|at| (at, Chore::Offer(number, life))));
         }
     }
 
@@ -247,12 +151,11 @@ impl Casts {
     }
 
     /// Tells a member what this peer has of all streams; part of every synchronisation round.
-    pub(crate) fn compare(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
-        for (&number, outbox) in &mut self.outboxes {
+    pub(crate) fn compare(&self, life: Life, out: &mut impl Sink<Effect>) {
+        for (&number, outbox) in &self.outboxes {
             if let Some((since, upto)) = outbox.offer(life) {
                 let stream = Stream { origin: self.me, number };
                 out.push(say(life, CastMessage::Have { stream, since, upto }));
-                outbox.ask_again(life, now);
             }
         }
         for have in self.relayed().take(WANT_MAX) {
@@ -295,15 +198,8 @@ impl Casts {
         let Draft { stream: number, order, payload } = draft;
         let outbox = self.outboxes.entry(number).or_default();
         let seq = outbox.number();
-        let cast = Arc::new(Cast {
-            origin: self.me,
-            stream: number,
-            seq,
-            epoch,
-            scope,
-            order,
-            payload,
-        });
+        let cast =
+            Arc::new(Cast { origin: self.me, stream: number, seq, epoch, scope, order, payload });
         for &life in &readers {
             let follows = outbox.sends(life, now);
             if self.linked.contains(&life) {
@@ -548,6 +444,12 @@ impl Casts {
         }
     }
 
+    fn acknowledge_since(&mut self, at: Time, stream: Stream, out: &mut impl Sink<Effect>) {
+        if self.inboxes.get(&stream).is_some_and(|inbox| inbox.owes_since(at)) {
+            self.acknowledge(stream, out);
+        }
+    }
+
     fn acknowledge(&mut self, stream: Stream, out: &mut impl Sink<Effect>) {
         let Some(inbox) = self.inboxes.get_mut(&stream) else { return };
         let upto = inbox.acknowledges();
@@ -583,11 +485,7 @@ impl Casts {
             self.due.pop_first();
             match chore {
                 Chore::Offer(number, life) => self.offer(now, at, (number, life), out),
-                Chore::Acknowledge(stream) => {
-                    if self.inboxes.get(&stream).is_some_and(|inbox| inbox.owes_since(at)) {
-                        self.acknowledge(stream, out);
-                    }
-                }
+                Chore::Acknowledge(stream) => self.acknowledge_since(at, stream, out),
                 Chore::Hole(stream) => self.on_hole(now, at, stream, out),
             }
         }
@@ -650,8 +548,7 @@ impl Casts {
         }
     }
 
-    /// That a member with this identity restarted or left is known by its life; nothing else of a peer
-    /// is kept. For bounds: how many things are remembered.
+    /// How many streams are followed, and how many bytes of casts are kept.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.inboxes.len(), self.log.bytes())

@@ -114,11 +114,7 @@ impl Config {
     }
 
     pub(crate) const fn casts(&self) -> Limits {
-        Limits {
-            window: self.cast_window,
-            log_bytes: self.cast_log,
-            gap_after: self.gap_after,
-        }
+        Limits { window: self.cast_window, log_bytes: self.cast_log, gap_after: self.gap_after }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

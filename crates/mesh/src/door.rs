@@ -48,7 +48,12 @@ impl Door {
     }
 
     /// A knock that passed the other checks waits for its view.
-    pub(crate) fn wait(&mut self, now: Time, member: Member, record: Record) -> Result<(), Refusal> {
+    pub(crate) fn wait(
+        &mut self,
+        now: Time,
+        member: Member,
+        record: Record,
+    ) -> Result<(), Refusal> {
         let known = self.waiting.get(&member.life).and_then(|waiting| waiting.knocked);
         if known.is_some_and(|fate| fate != member.fate) && rule!("mesh/A3") {
             return Err(Refusal::Duplicate);

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use formic_core::{
-    Capability, Digest, Life, Member, PeerId, View, transport::Address,
-};
+use formic_core::{Capability, Digest, Life, Member, PeerId, View, transport::Address};
 
 use crate::{Cast, Message, Refusal, Slot, Status};
 

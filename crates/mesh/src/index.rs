@@ -152,8 +152,7 @@ impl Index {
             let welcome = !wanted.exclude.contains(&life.peer);
             welcome.then_some(Candidate { life, fit, saturated })
         };
-        let mut found: Vec<Candidate> =
-            self.all(sets).numbers().filter_map(candidate).collect();
+        let mut found: Vec<Candidate> = self.all(sets).numbers().filter_map(candidate).collect();
         found.sort_unstable_by_key(|candidate| (candidate.saturated, candidate.life));
         found
     }

@@ -1,15 +1,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use formic_core::{
-    Capability, Digest, Life, PeerId, Protocol, Random, Sink, Time, View, earliest,
-};
+use formic_core::{Capability, Digest, Life, PeerId, Protocol, Random, Sink, Time, View, earliest};
 
 use crate::{
-    Audience, Candidate, Config, Draft, Effect, Error, Event, Health, Input, Load, Message, NoCapablePeer,
-    NoMatch, Record, Requirement, Scope, Slot, SlotRecord, Standing, Value,
+    Audience, Candidate, Config, Draft, Effect, Error, Event, Health, Input, Load, Message,
+    NoCapablePeer, NoMatch, Record, Requirement, Scope, Slot, SlotRecord, Standing, Value,
+    admission::Departed,
     casts::Casts,
     door::Door,
-    admission::Departed,
     index::{Index, Saturated, Takes},
     join::Join,
     load::Publisher,

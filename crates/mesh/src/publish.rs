@@ -58,12 +58,7 @@ impl Mesh {
     }
 
     /// M1: of one owner the higher (incarnation, version) stays.
-    pub(crate) fn merge_record(
-        &mut self,
-        now: Time,
-        record: Record,
-        out: &mut impl Sink<Effect>,
-    ) {
+    pub(crate) fn merge_record(&mut self, now: Time, record: Record, out: &mut impl Sink<Effect>) {
         let life = record.life;
         if life.peer == self.me.peer {
             let version = self.own().map_or(0, |own| own.version);

@@ -191,13 +191,7 @@ impl Mesh {
         }
     }
 
-    pub(crate) fn on_who(
-        &mut self,
-        now: Time,
-        from: Life,
-        max: u8,
-        out: &mut impl Sink<Effect>,
-    ) {
+    pub(crate) fn on_who(&mut self, now: Time, from: Life, max: u8, out: &mut impl Sink<Effect>) {
         if self.door.count(now, from.peer).is_err() {
             return; // Asked too often: the answer was given.
         }

@@ -10,6 +10,9 @@ pub(crate) const HINTS_MAX: usize = 64;
 /// The least time between two writes of the members' addresses.
 const PERSIST_GAP: Duration = Duration::from_secs(5);
 
+/// Where peers can be reached, by peer.
+pub(crate) type Book = Vec<(PeerId, Vec<Address>)>;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Search {
     /// When the next round starts.
@@ -26,7 +29,7 @@ pub(crate) struct Search {
     /// Whom `Who` was sent to.
     pub(crate) asked: BTreeSet<PeerId>,
     persist_at: Option<Time>,
-    persisted: Option<(Time, Vec<(PeerId, Vec<Address>)>)>,
+    persisted: Option<(Time, Book)>,
 }
 
 impl Search {
@@ -77,7 +80,7 @@ impl Search {
         self.hints.iter()
     }
 
-    pub(crate) fn store(&mut self, addresses: Vec<(PeerId, Vec<Address>)>) {
+    pub(crate) fn store(&mut self, addresses: Book) {
         let sound = addresses.into_iter().take(crate::MEMBERS_MAX).map(|(peer, mut addresses)| {
             addresses.truncate(crate::ADDRESSES_MAX);
             (peer, addresses)
@@ -104,12 +107,12 @@ impl Search {
     }
 
     /// True if this is to be written: it is not what was written last.
-    pub(crate) fn persist(&mut self, now: Time, list: &[(PeerId, Vec<Address>)]) -> bool {
+    pub(crate) fn persist(&mut self, now: Time, list: &Book) -> bool {
         self.persist_at = None;
         if self.persisted.as_ref().is_some_and(|(_, last)| last == list) {
             return false;
         }
-        self.persisted = Some((now, list.to_vec()));
+        self.persisted = Some((now, list.clone()));
         self.stored = list.iter().cloned().collect();
         true
     }

@@ -89,12 +89,9 @@ pub struct Load {
 impl Load {
     /// Whether one of the figures differs by more than a tenth of the larger one.
     pub(crate) fn differs_much(&self, other: &Self) -> bool {
-        let figures = |load: &Self| {
-            [load.queued, load.running.into(), load.slots.into()]
-        };
+        let figures = |load: &Self| [load.queued, load.running.into(), load.slots.into()];
         let far = |(a, b): (u32, u32)| u64::from(a.abs_diff(b)) * 10 > u64::from(a.max(b));
-        self.activity != other.activity
-            || figures(self).into_iter().zip(figures(other)).any(far)
+        self.activity != other.activity || figures(self).into_iter().zip(figures(other)).any(far)
     }
 }
 

@@ -68,7 +68,7 @@ impl Mesh {
             return;
         };
         out.push(Effect::Send { to: partner, message: Message::Root { root: self.tree.root() } });
-        self.casts.compare(now, partner, out);
+        self.casts.compare(partner, out);
         self.sync.next = Some(now + self.sync.pause);
     }
 
@@ -131,27 +131,9 @@ impl Mesh {
         if leaves.len() > NODES_MAX || !leaves.iter().all(sound) {
             return Err(Error::SyncRules { from, rule: "at most 64 keys below each of 64 nodes" });
         }
-        let (mut pull, mut push) = (Vec::new(), Vec::new());
-        for (path, keys) in leaves {
-            let mut theirs: BTreeMap<(PeerId, Slot), Key> =
-                keys.into_iter().map(|key| ((key.owner.peer, key.slot), key)).collect();
-            for mine in self.tree.keys_below(path) {
-                let their = theirs.remove(&(mine.owner.peer, mine.slot));
-                let order = their.map_or(Ordering::Greater, |their| mine.compare(&their));
-                let equal = their.is_some_and(|their| their.hash == mine.hash);
-                match order {
-                    Ordering::Greater => push.push(*mine),
-                    Ordering::Less => pull.extend(their),
-                    Ordering::Equal if equal => {}
-                    // Two values of one version: each shows its own, the order of values decides.
-                    Ordering::Equal => {
-                        push.push(*mine);
-                        pull.extend(their);
-                    }
-                }
-            }
-            pull.extend(theirs.into_values());
-        }
+        let mut trade = Trade::default();
+        leaves.into_iter().for_each(|(path, keys)| trade.compare(&self.tree, path, keys));
+        let Trade { mut pull, push } = trade;
         // Of lives that are in no view here nothing is kept: the view comes first.
         pull.retain(|key| self.is_member(key.owner));
         pull.truncate(PULL_MAX);
@@ -187,6 +169,35 @@ impl Mesh {
             }
         }
         self.send_delta(to, (records, slots), out);
+    }
+}
+
+/// What two peers tell each other once they know who has what.
+#[derive(Default)]
+struct Trade {
+    /// Theirs, wanted here.
+    pull: Vec<Key>,
+    /// Ours, wanted there.
+    push: Vec<Key>,
+}
+
+impl Trade {
+    fn compare(&mut self, tree: &Tree, path: Path, theirs: Vec<Key>) {
+        let mut theirs: BTreeMap<(PeerId, Slot), Key> =
+            theirs.into_iter().map(|key| ((key.owner.peer, key.slot), key)).collect();
+        for mine in tree.keys_below(path) {
+            let their = theirs.remove(&(mine.owner.peer, mine.slot));
+            let order = their.map_or(Ordering::Greater, |their| mine.compare(&their));
+            // Two values of one version: each shows its own, the order of values decides.
+            let twins = order.is_eq() && their.is_some_and(|their| their.hash != mine.hash);
+            if order.is_gt() || twins {
+                self.push.push(*mine);
+            }
+            if order.is_lt() || twins {
+                self.pull.extend(their);
+            }
+        }
+        self.pull.extend(theirs.into_values());
     }
 }
 

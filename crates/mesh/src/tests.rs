@@ -8,4 +8,5 @@ mod properties;
 mod records;
 mod rediscovery;
 mod sync;
+mod walk;
 mod world;

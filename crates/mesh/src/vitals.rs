@@ -1,6 +1,6 @@
 //! How this peer's part of the mesh does, from what passes anyway.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
 use formic_core::{FateId, Life, PeerId, Time};
@@ -33,6 +33,17 @@ pub enum Status {
     Degraded,
     /// Cannot agree on anything.
     Critical,
+}
+
+impl Status {
+    /// One word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Degraded => "degraded",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// How this peer's part of the mesh does, and why. No single score: it would hide the cause.
@@ -87,6 +98,23 @@ pub enum Cause {
     },
     /// Nobody was found, no link for 30 s.
     Alone,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QuorumLost => f.write_str("no majority of the mesh is in touch"),
+            Self::NoMargin => f.write_str("one more crash loses the majority"),
+            Self::OneFate { .. } => f.write_str("the end of one process loses the majority"),
+            Self::LinkMissing { life } => write!(f, "no link to {life}"),
+            Self::SlowLink { life } => write!(f, "the link to {life} is slow"),
+            Self::FullLink { life } => write!(f, "the link to {life} is full"),
+            Self::LateLoop => f.write_str("this peer's own loop runs late"),
+            Self::OutOfSync { life } => write!(f, "{life} has other records"),
+            Self::Flapping { life } => write!(f, "{life} went down and came back repeatedly"),
+            Self::Alone => f.write_str("nobody was found"),
+        }
+    }
 }
 
 impl Cause {

@@ -206,7 +206,11 @@ impl Node {
         let state = match (belief, standing) {
             (_, Standing::Left) => "left",
             _ if own || belief == Belief::Alive => {
-                if record.draining { "leaving" } else { "alive" }
+                if record.draining {
+                    "leaving"
+                } else {
+                    "alive"
+                }
             }
             (Belief::Unheard, Standing::Fresh) => "joining",
             (Belief::Suspect { .. }, _) => "suspect",

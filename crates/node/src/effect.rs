@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use formic_completion::Verdict;
 use formic_core::{
-    Capability, Descriptor, Digest, Fence, Incarnation, JobId, Key, Life, Outcome, PeerId, View,
+    Capability, Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, PeerId, View,
     transport::Address,
 };
 
@@ -53,8 +53,6 @@ pub enum Effect {
         descriptor: Arc<Descriptor>,
         /// The job's root: run by the mesh itself, outside the agents' slots.
         root: bool,
-        /// For an exclusive task: what to show to outside systems.
-        fence: Option<Fence>,
     },
     /// Stop this body. Its end is not to be reported.
     Abort {

@@ -44,7 +44,7 @@ impl Node {
             WorkEffect::Start { task: TaskId { job, key }, attempt, descriptor, place } => {
                 let root = place == Place::Outside;
                 self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt }));
-                self.out.push(Effect::Start { job, key, attempt, descriptor, root, fence: None });
+                self.out.push(Effect::Start { job, key, attempt, descriptor, root });
             }
             WorkEffect::Resume { task } => {
                 if self.withheld.resumed(task) {

@@ -5,8 +5,8 @@ use std::{
 
 use formic_completion::{Completion, JobSpec, Message as Job};
 use formic_core::{
-    Blame, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol, Random,
-    Sink, Time, earliest, mix,
+    Blame, Capability, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId,
+    Protocol, Random, Sink, Time, earliest, mix, transport::CloseReason,
 };
 use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;
@@ -174,10 +174,7 @@ impl Node {
                 self.steps.push_back(Step::Mesh(formic_mesh::Input::LinkUp { life }));
             }
             Input::LinkDown { life, reason } => {
-                self.jobs.forget_client(life);
-                let ended = formic_healing::Input::LinkDown { life, reason };
-                self.steps.push_back(Step::Healing(ended));
-                self.steps.push_back(Step::Mesh(formic_mesh::Input::LinkDown { life }));
+                self.on_link_down(life, reason);
             }
             Input::Message { from, message } => self.on_message(from, message),
             Input::DialFailed { peer, addresses: _ } => {
@@ -198,25 +195,9 @@ impl Node {
                 self.steps.push_back(Step::Completion { job, input, origin });
             }
             Input::Finished { job, key, outcome } => self.on_finished(job, key, outcome)?,
-            Input::Waits { job, key } => {
-                let task = TaskId { job, key };
-                if self.withheld.waits(task) {
-                    self.steps.push_back(Step::Work(formic_work::Input::Waits { task }));
-                }
-            }
-            Input::Runs { job, key } => {
-                let task = TaskId { job, key };
-                if self.withheld.runs(task) {
-                    self.steps.push_back(Step::Work(formic_work::Input::Runs { task }));
-                }
-            }
-            Input::SetCapabilities { capabilities } => {
-                let wanted = capabilities.clone();
-                let mesh = formic_mesh::Input::SetCapabilities { capabilities: wanted };
-                self.steps.push_back(Step::Mesh(mesh));
-                let work = formic_work::Input::SetCapabilities { capabilities };
-                self.steps.push_back(Step::Work(work));
-            }
+            Input::Waits { job, key } => self.on_waits(TaskId { job, key }),
+            Input::Runs { job, key } => self.on_runs(TaskId { job, key }),
+            Input::SetCapabilities { capabilities } => self.on_capabilities(capabilities),
             Input::Found { addresses } => {
                 self.steps.push_back(Step::Mesh(formic_mesh::Input::Found { addresses }));
             }
@@ -238,6 +219,33 @@ impl Node {
             Input::Deadline => self.on_deadline(),
         }
         Ok(())
+    }
+
+    fn on_link_down(&mut self, life: Life, reason: CloseReason) {
+        self.jobs.forget_client(life);
+        let ended = formic_healing::Input::LinkDown { life, reason };
+        self.steps.push_back(Step::Healing(ended));
+        self.steps.push_back(Step::Mesh(formic_mesh::Input::LinkDown { life }));
+    }
+
+    fn on_waits(&mut self, task: TaskId) {
+        if self.withheld.waits(task) {
+            self.steps.push_back(Step::Work(formic_work::Input::Waits { task }));
+        }
+    }
+
+    fn on_runs(&mut self, task: TaskId) {
+        if self.withheld.runs(task) {
+            self.steps.push_back(Step::Work(formic_work::Input::Runs { task }));
+        }
+    }
+
+    fn on_capabilities(&mut self, capabilities: Vec<Capability>) {
+        let wanted = capabilities.clone();
+        let mesh = formic_mesh::Input::SetCapabilities { capabilities: wanted };
+        self.steps.push_back(Step::Mesh(mesh));
+        let work = formic_work::Input::SetCapabilities { capabilities };
+        self.steps.push_back(Step::Work(work));
     }
 
     /// A body that was stopped meanwhile may still end: that is no news.

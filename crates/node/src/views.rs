@@ -2,7 +2,9 @@
 
 use formic_completion::Input as JobInput;
 use formic_core::Life;
-use formic_healing::{Busy, Effect as HealingEffect, Event as Verdict, Input as HealingInput, Standing};
+use formic_healing::{
+    Busy, Effect as HealingEffect, Event as Verdict, Input as HealingInput, Standing,
+};
 use formic_mesh::{Event as Membership, Input as MeshInput};
 use formic_work::Input as WorkInput;
 

@@ -1,6 +1,8 @@
-use formic_core::{Blame, Fault, Life, Time};
+use core::time::Duration;
 
-use crate::Ballot;
+use formic_core::{Blame, Epoch, Fault, Life, Time};
+
+use crate::{Ballot, claims::Task};
 
 /// Why an input was refused. The state is unchanged in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +63,85 @@ pub enum Error {
         /// The sender.
         from: Life,
     },
+    /// A view that does not follow the current one. The caller's fault.
+    #[error("view {next} does not follow view {current}")]
+    ViewOrder {
+        /// The newest one.
+        current: Epoch,
+        /// The refused one.
+        next: Epoch,
+    },
+    /// A claim while no majority of the view is in touch. Nobody's fault.
+    #[error("{task:?} cannot be claimed without a majority of the view")]
+    NoQuorum {
+        /// The task.
+        task: Task,
+    },
+    /// A message from a peer of no view that is kept here. It may be ahead: nobody's fault.
+    #[error("{from} is a member of no known view")]
+    Stranger {
+        /// The sender.
+        from: Life,
+    },
+    /// A claim by a life that is no member of the current view. The caller's fault.
+    #[error("{life} is no member and claims nothing")]
+    NoMember {
+        /// This life.
+        life: Life,
+    },
+    /// A lease out of range. The caller's fault.
+    #[error("expected a lease of 0.5 s to 10 min, found {length:?}")]
+    Lease {
+        /// The refused length.
+        length: Duration,
+    },
+    /// A claim that is open already. The caller's fault.
+    #[error("{task:?} is claimed already")]
+    Claimed {
+        /// The task.
+        task: Task,
+    },
+    /// Too many open claims. The caller's fault.
+    #[error("at most {limit} claims may be open")]
+    TooManyClaims {
+        /// How many may be.
+        limit: usize,
+    },
+    /// A commit or release of a task that this life does not hold. The caller's fault.
+    #[error("{task:?} is not held")]
+    NotHeld {
+        /// The task.
+        task: Task,
+    },
+    /// A result that is too large to be replicated. The caller's fault.
+    #[error("result has {size} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size in bytes.
+        limit: usize,
+    },
+    /// A message with a larger result than may be committed. The sender is faulty.
+    #[error("{from} sent a result of more than 1,024 bytes")]
+    LargeValue {
+        /// The sender.
+        from: Life,
+    },
+    /// A question or an answer that its sender may not send: another's stamp, a fence of a later
+    /// view, a lease out of range. The sender is faulty.
+    #[error("{from} asks or answers for what is not its own")]
+    BadAsk {
+        /// The sender.
+        from: Life,
+    },
+    /// Two results under one stamp. The sender is faulty.
+    #[error("{from} committed two results of {task:?} under one fence")]
+    OtherResult {
+        /// The sender.
+        from: Life,
+        /// The task.
+        task: Task,
+    },
 }
 
 impl Blame for Error {
@@ -69,11 +150,22 @@ impl Blame for Error {
             Self::NotReplica { from }
             | Self::ForeignBallot { from, .. }
             | Self::TwoValues { from, .. }
-            | Self::OtherDecision { from } => Fault::Peer(from.peer),
+            | Self::OtherDecision { from }
+            | Self::LargeValue { from }
+            | Self::BadAsk { from }
+            | Self::OtherResult { from, .. } => Fault::Peer(from.peer),
+            Self::NoQuorum { .. } | Self::Stranger { .. } => Fault::Environment,
             Self::Replicas { .. }
             | Self::ClockWentBack { .. }
             | Self::RestoreNotFirst
-            | Self::WrongRank { .. } => Fault::Caller,
+            | Self::WrongRank { .. }
+            | Self::ViewOrder { .. }
+            | Self::NoMember { .. }
+            | Self::Lease { .. }
+            | Self::Claimed { .. }
+            | Self::TooManyClaims { .. }
+            | Self::NotHeld { .. }
+            | Self::TooLarge { .. } => Fault::Caller,
         }
     }
 }

@@ -25,16 +25,19 @@
 //! (same walk). Round 1 belongs to rank 0, which repeats its value after a restart
 //! (`tests::reserved`) and gives the round up once it was refused
 //! (`tests::reserved_round_is_gone_after_a_refusal`). Whoever asks after the decision is told it
-//! (`tests::whoever_asks_after_the_decision_is_told`). Of two replicas rank 0 decides alone and rank 1 never does (`tests::two`); of any even number the
-//! half with the anchor decides (`tests::half_decides_with_the_anchor_only`).
+//! (`tests::whoever_asks_after_the_decision_is_told`). Of two replicas rank 0 decides alone and rank 1
+//! never does (`tests::two`); of any even number the half with the anchor decides
+//! (`tests::half_decides_with_the_anchor_only`).
 //!
 //! **Limits.** One value, a fixed ranked list of peers, at most 4,096 of them. A replica that lost its
-//! disk must not take part; whoever owns the register sees to that. No leases, no change of replicas.
+//! disk must not take part; whoever owns the register sees to that. Leases and a change of replicas
+//! belong to [`claims`].
 //!
 //! **Sources.** Lamport, *The Part-Time Parliament*, ACM TOCS 16 (1998). Deviations: the first round
 //! is granted in advance to rank 0, which saves a round trip where nothing fails; half of
 //! the replicas with the anchor is a quorum, so that a mesh of two survives the loss of one.
 
+pub mod claims;
 mod error;
 mod message;
 mod register;

@@ -11,7 +11,7 @@ pub struct Ballot {
 }
 
 /// What replicas say to each other. All idempotent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message<V> {
     /// Promise me to accept nothing below this ballot.
     Prepare {

@@ -5,6 +5,9 @@ use formic_core::{Life, Protocol, Sink, Time, earliest, mix};
 
 use crate::{Ballot, Effect, Error, Input, Message, Record};
 
+#[cfg(test)]
+mod shift;
+
 /// Unanswered messages are sent again after this: five round trips of a slow wide-area link.
 const RESEND: Duration = Duration::from_millis(250);
 /// The unit of the back-off after a refusal: longer than a round trip inside one site.

@@ -4,7 +4,9 @@ use formic_core::{Digest, Incarnation, Life, PeerId, Protocol, Random, Time};
 
 use crate::{Ballot, Effect, Error, Input, Message, Record, Register, is_quorum};
 
+mod claims;
 mod interleavings;
+mod model;
 
 fn life(rank: usize, incarnation: u64) -> Life {
     let byte = u8::try_from(rank).unwrap() + 1;

@@ -5,22 +5,37 @@
 //!      |  plays the same bodies for each of
 //!      +--> Naive       reads peer by peer: idle, all acks in
 //!      +--> Textbook    Dijkstra-Scholten with counters
+//!      +--> Safra       a token goes round, with counters and colours
+//!      +--> FourCounter two waves over all counters
+//!      +--> Recovery    work carries credit, idle peers give it back
 //!      +--> Shipped     one `formic_completion::Completion` per peer
 //!                 each announces once --> oracles::never_early looks at what really happened
 //! ```
 //!
-//! A detector here keeps all its peers, but gives each of them only what that peer has heard.
+//! A detector here keeps all its peers, but gives each of them only what that peer has heard. The
+//! published ones have no answer to a failure detector's news and take none; [`fault_matrix`] and
+//! [`costs`] put them side by side.
 
 use formic_completion::Error;
 use formic_core::Time;
 
+mod compare;
+mod credit;
+mod four_counter;
 mod naive;
+mod safra;
 mod schedule;
 mod shipped;
 mod textbook;
 mod world;
 
+pub use compare::{
+    Algorithm, Cost, Ending, Kind, Tally, Workload, cost, costs, endings, fault_matrix,
+};
+pub use credit::{Credit, Recovery, Share};
+pub use four_counter::{Count, FourCounter};
 pub use naive::{Naive, Word};
+pub use safra::{Ring, Safra};
 pub use schedule::{Fault, Schedule, Task};
 pub use shipped::{Note, Shipped};
 pub use textbook::{Signal, Textbook};
@@ -57,6 +72,13 @@ pub enum Happened<M> {
         /// Who.
         peer: usize,
     },
+    /// A peer is believed alive again here, or for the first time after its restart.
+    Up {
+        /// Who.
+        peer: usize,
+    },
+    /// This peer died and begins again; nothing is left but what it wrote to its disk.
+    Restarted,
     /// The time this peer asked for has come.
     Deadline,
 }

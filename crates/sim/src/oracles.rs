@@ -14,4 +14,5 @@ pub mod one_verdict;
 pub mod one_view;
 pub mod quiet_is_quiet;
 pub mod replays;
+pub mod respawned_in_time;
 pub mod verdicts_alternate;

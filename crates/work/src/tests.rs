@@ -32,7 +32,6 @@ fn descriptor(requires: &[Capability]) -> Arc<Descriptor> {
         payload: vec![],
         recipe: vec![],
         wall: None,
-        exclusive: None,
     })
 }
 

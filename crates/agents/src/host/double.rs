@@ -34,7 +34,6 @@ pub(crate) fn work(payload: Value) -> Work {
         payload,
         recipe: None,
         wall: None,
-        fence: None,
     }
 }
 

@@ -112,7 +112,6 @@ impl Desk {
             inputs: Map::new(),
             outputs: Vec::new(),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-            fence: work.fence.map(|fence| fence.to_string()),
         }));
         self.jobs.insert(id.clone(), Job::new(host, place, reply, watch));
         self.newest = Some(id);

@@ -23,7 +23,9 @@ impl Peers {
             let link = link::memory(&all.hub, &identity.0, &spec.name)?;
             let seeds =
                 all.peers.iter().take(1).flat_map(|peer| peer.addresses().to_vec()).collect();
-            let peer = host::start(spec.clone(), link, identity, launch.log.clone(), seeds).await?;
+            let peer =
+                host::start(spec.clone(), link, identity, launch.log.clone(), (seeds, Vec::new()))
+                    .await?;
             all.peers.push(peer);
         }
         Ok(all)

@@ -93,6 +93,24 @@ impl Peers {
         }
     }
 
+    /// Tells every peer whose packets it drops: those of the other side.
+    pub(crate) async fn cut(&mut self, side: &[usize]) {
+        for index in self.alive() {
+            let here = side.contains(&index);
+            let others = self
+                .peers
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| !side.is_empty() && side.contains(other) != here);
+            let addresses: Vec<String> = others.map(|(_, peer)| shown(&peer.address)).collect();
+            let line = format!("cut {}\n", addresses.join(" "));
+            if let Some(stdin) = self.peers[index].child.stdin.as_mut() {
+                // A peer that has just died needs no word.
+                drop(stdin.write_all(line.as_bytes()).await);
+            }
+        }
+    }
+
     pub(crate) async fn leave(&mut self, grace: Duration) {
         for peer in &mut self.peers {
             // A word before the end of its stdin: the end alone means that the launcher died.

@@ -18,12 +18,6 @@ const NEEDS_MAX: usize = 1_000;
 /// The longest wall time (sessions.md section 10).
 const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// The lease of an exclusive task: how long its peer may be silent before another attempt starts
-/// (healing.md section 7.2).
-const LEASE: Duration = Duration::from_secs(1);
-const LEASE_MIN: Duration = Duration::from_millis(500);
-const LEASE_MAX: Duration = Duration::from_secs(600);
-
 const KEYS: [&str; 10] = [
     "needs",
     "requires",
@@ -60,7 +54,6 @@ pub(crate) struct Task<'a> {
     env: BTreeMap<String, String>,
     retries: u32,
     wall: Option<Duration>,
-    exclusive: Option<Duration>,
 }
 
 impl<'a> Task<'a> {
@@ -80,7 +73,7 @@ impl<'a> Task<'a> {
         let (agent, run) = (fields.text("agent"), run(&mut fields));
         let outputs = outputs(&mut fields);
         let (retries, wall) = (retries(&mut fields), budget(&mut fields));
-        let exclusive = exclusive(&mut fields);
+        exclusive(&mut fields);
         let env = fields.named("env");
         let payload = fields.get("payload").map(|entry| &entry.value);
         let mut filler =
@@ -103,7 +96,6 @@ impl<'a> Task<'a> {
             env,
             retries,
             wall,
-            exclusive,
         })
     }
 
@@ -127,7 +119,6 @@ impl<'a> Task<'a> {
             outputs: self.outputs,
             retries: self.retries,
             wall: self.wall,
-            exclusive: self.exclusive,
         }
     }
 }
@@ -240,21 +231,17 @@ fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
     }
 }
 
-/// `true`, `false`, or the length of the lease that an attempt holds.
-fn exclusive(fields: &mut Fields<'_, '_>) -> Option<Duration> {
-    let entry = fields.get("exclusive")?;
-    let lease = match entry.value.json() {
-        Value::Bool(false) => return None,
-        Value::Bool(true) => return Some(LEASE),
-        Value::String(text) => parse_span(&text).ok(),
-        _ => None,
+fn exclusive(fields: &mut Fields<'_, '_>) {
+    let Some(entry) = fields.get("exclusive") else { return };
+    let problem = match entry.value.json() {
+        Value::Bool(false) => return,
+        Value::Bool(true) => Problem::new(
+            &entry.value.place,
+            not_yet("`exclusive: true`", "leases of exclusive tasks"),
+        ),
+        _ => expected(&entry.value, "`exclusive`", "true or false"),
     };
-    let fits = lease.filter(|lease| *lease >= LEASE_MIN && *lease <= LEASE_MAX);
-    if fits.is_none() {
-        let wanted = "true, false, or the length of a lease from 500ms to 10m";
-        fields.problems.push(expected(&entry.value, "`exclusive`", wanted));
-    }
-    fits
+    fields.problems.push(problem);
 }
 
 /// Puts inputs in and checks references to tasks.

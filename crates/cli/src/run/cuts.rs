@@ -58,7 +58,7 @@ pub(crate) enum Change {
 }
 
 /// Cuts and heals that are still to come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cuts {
     /// The next one last.
     changes: Vec<(Duration, Change)>,

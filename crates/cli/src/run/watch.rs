@@ -10,6 +10,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::{
     chaos::{self, Chaos},
+    cuts::{Change, Cuts},
     journal::Journal,
     progress::Progress,
 };
@@ -55,6 +56,7 @@ pub(crate) struct Watch<'a> {
     specs: &'a [Spec],
     journal: &'a mut Journal,
     chaos: Chaos,
+    cuts: Cuts,
     job: &'a ClientJob,
     progress: Progress,
     accepted: Instant,
@@ -73,7 +75,7 @@ impl<'a> Watch<'a> {
         args: &RunArgs,
         specs: &'a [Spec],
         journal: &'a mut Journal,
-        (chaos, job): (Chaos, &'a ClientJob),
+        ((chaos, cuts), job): ((Chaos, Cuts), &'a ClientJob),
         left: Option<Duration>,
     ) -> Self {
         let accepted = Instant::now();
@@ -81,6 +83,7 @@ impl<'a> Watch<'a> {
             specs,
             journal,
             chaos,
+            cuts,
             job,
             progress: Progress::new(args),
             accepted,
@@ -105,6 +108,9 @@ impl<'a> Watch<'a> {
                     Err(error) => Ending::Lost(link::chain(&error)),
                 },
                 _ = tick.tick() => {}
+            }
+            for change in self.cuts.due(self.accepted.elapsed()) {
+                self.cut(fleet, change).await;
             }
             let Some(ending) = self.look(fleet) else { continue };
             let last_words =
@@ -139,6 +145,20 @@ impl<'a> Watch<'a> {
         self.progress.close();
     }
 
+    async fn cut(&mut self, fleet: &mut Fleet, change: Change) {
+        match change {
+            Change::Cut { side } => {
+                let who = side.iter().map(|it| self.life(fleet, *it).unwrap_or_default()).collect();
+                fleet.cut(&side).await;
+                self.journal.write(LogEvent::ChaosCut { who });
+            }
+            Change::Heal => {
+                fleet.cut(&[]).await;
+                self.journal.write(LogEvent::ChaosHeal {});
+            }
+        }
+    }
+
     /// One look at everything; an ending if the job can never end by itself.
     fn look(&mut self, fleet: &mut Fleet) -> Option<Ending> {
         let alive = fleet.alive();
@@ -171,6 +191,11 @@ impl<'a> Watch<'a> {
             match &line.event {
                 LogEvent::PeerStarted { pid, .. } => {
                     self.lives.insert(*pid, line.peer.clone());
+                }
+                LogEvent::PeerReborn { was } => {
+                    for life in self.lives.values_mut().filter(|life| *life == was) {
+                        life.clone_from(&line.peer);
+                    }
                 }
                 LogEvent::TaskSpawned { key, name, .. } => {
                     self.names.insert(key.clone(), name.clone());

@@ -66,6 +66,7 @@ impl<'a> Chapters<'a> {
                 format!("{at} started: {can}; {slots} at once")
             }
             LogEvent::PeerRefused { reason } => format!("{at} was refused by the mesh: {reason}"),
+            LogEvent::PeerReborn { was } => format!("{at} goes on after the end of {}", peer(was)),
             LogEvent::PeerStopped {} => format!("{at} left in good order"),
             LogEvent::ChaosKill { who, .. } => format!("{} was killed on purpose", peer(who)),
             LogEvent::PeerDown { who, reason } => return self.notice(line, who, reason),

@@ -40,7 +40,7 @@ const MORE: [&str; 12] = [
     "verify plan.yaml --peer 12",
     "why",
     "completions tcsh",
-    "sim --faults rain",
+    "sim --seed 5",
     "ca init",
 ];
 

@@ -22,7 +22,6 @@ pub(super) fn task(name: &str) -> Arc<Descriptor> {
         payload: vec![],
         recipe: vec![],
         wall: None,
-        exclusive: None,
     })
 }
 

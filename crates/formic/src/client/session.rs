@@ -8,7 +8,7 @@ use std::{
 
 use formic_completion::Verdict;
 use formic_core::{
-    Descriptor, Digest, JobId, Life, PeerId, Time, earliest,
+    Descriptor, Digest, Epoch, JobId, Life, PeerId, Time, View, earliest,
     transport::{Address, CloseReason, Event as LinkEvent, Transport},
 };
 use formic_node::{Message, Reply, Request as Question, Status};
@@ -44,6 +44,7 @@ pub(super) enum Request {
     Wait { job: ClientJob, reply: To<Arc<Verdict>> },
     Status { reply: To<Arc<Status>> },
     Cancel { job: JobId, reason: String, reply: To<()> },
+    Force { members: Vec<PeerId>, epoch: Epoch, reason: String, reply: To<Arc<View>> },
     Leave { peer: PeerId, address: Address, reply: To<()> },
 }
 
@@ -71,6 +72,8 @@ pub(super) struct Session {
     submitted: BTreeMap<u64, To<ClientJob>>,
     waits: BTreeMap<JobId, Wait>,
     statuses: Vec<To<Arc<Status>>>,
+    /// Who waits for a forced view.
+    forcing: Vec<To<Arc<View>>>,
     /// Asked while there was no contact.
     held: Vec<Request>,
     leaving: BTreeMap<PeerId, Vec<To<()>>>,
@@ -110,6 +113,7 @@ impl Session {
             submitted: BTreeMap::new(),
             waits: BTreeMap::new(),
             statuses: Vec::new(),
+            forcing: Vec::new(),
             held: Vec::new(),
             leaving: BTreeMap::new(),
             over: VecDeque::new(),
@@ -144,7 +148,10 @@ impl Session {
 
     /// Whether somebody waits for an answer of the contact.
     fn awaits(&self) -> bool {
-        !(self.waits.is_empty() && self.submitted.is_empty() && self.statuses.is_empty())
+        !(self.waits.is_empty()
+            && self.submitted.is_empty()
+            && self.statuses.is_empty()
+            && self.forcing.is_empty())
     }
 
     fn ask_contact(&mut self, now: Time) {
@@ -188,6 +195,10 @@ impl Session {
             Request::Cancel { job, reason, reply } => {
                 drop(reply.send(Ok(())));
                 Question::Cancel { job, reason }
+            }
+            Request::Force { members, epoch, reason, reply } => {
+                self.forcing.push(reply);
+                Question::ForceView { members, epoch, reason }
             }
             // These two never wait for a contact.
             Request::Wait { job, reply } => return self.on_wait(job, reply),
@@ -233,6 +244,8 @@ impl Session {
                     self.dial_next();
                 }
             }
+            // A client asks no sources.
+            Arrival::Found(_) => {}
             Arrival::Closed => self.closed = true,
         }
     }
@@ -301,6 +314,9 @@ impl Session {
         for (_, reply) in core::mem::take(&mut self.submitted) {
             drop(reply.send(Err(ClientError::ContactLost)));
         }
+        for reply in core::mem::take(&mut self.forcing) {
+            drop(reply.send(Err(ClientError::ContactLost)));
+        }
         self.begin_round();
         self.dial_next();
     }
@@ -325,6 +341,16 @@ impl Session {
             }
             Reply::Unknown { job } => self.on_unknown(from, job),
             Reply::Status(status) => self.on_status(&status),
+            Reply::Forced { view } => {
+                for reply in core::mem::take(&mut self.forcing) {
+                    drop(reply.send(Ok(Arc::clone(&view))));
+                }
+            }
+            Reply::ForceRefused { reason } => {
+                for reply in core::mem::take(&mut self.forcing) {
+                    drop(reply.send(Err(ClientError::ForceRefused { reason: reason.clone() })));
+                }
+            }
         }
     }
 
@@ -417,6 +443,7 @@ impl Session {
                 Request::Submit { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Wait { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Status { reply } => drop(reply.send(Err(unreachable()))),
+                Request::Force { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Cancel { reply, .. } | Request::Leave { reply, .. } => {
                     drop(reply.send(Err(unreachable())));
                 }

@@ -6,7 +6,7 @@ use core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
-use formic_core::{Capability, Descriptor, Fence, JobId, Key, Life, Outcome, Time};
+use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome, Time};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -119,7 +119,7 @@ impl Bodies {
     pub(crate) fn start(
         &mut self,
         (job, key, attempt): (JobId, Key, u16),
-        (descriptor, fence): (Arc<Descriptor>, Option<Fence>),
+        descriptor: Arc<Descriptor>,
         seat: Seat,
     ) {
         self.abort(job, key);
@@ -145,7 +145,7 @@ impl Bodies {
         self.running.insert((job, key), body);
         let grace = self.grace;
         let execution =
-            Execution { job, key, attempt, descriptor, fence, executor, context, cancelled, grace };
+            Execution { job, key, attempt, descriptor, executor, context, cancelled, grace };
         self.tasks.spawn(async move {
             let outcome = execution.run().await;
             Ended { job, key, run, outcome }

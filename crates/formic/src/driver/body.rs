@@ -9,7 +9,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use formic_core::{Descriptor, Fence, JobId, Key, Outcome, VALUE_MAX};
+use formic_core::{Descriptor, JobId, Key, Outcome, VALUE_MAX};
 use tokio::sync::watch;
 
 use crate::{
@@ -34,7 +34,6 @@ pub(crate) struct Execution {
     pub(crate) key: Key,
     pub(crate) attempt: u16,
     pub(crate) descriptor: Arc<Descriptor>,
-    pub(crate) fence: Option<Fence>,
     pub(crate) executor: Executor,
     pub(crate) context: TaskContext,
     /// Told to the body when its time is up; shared with whoever may abort it.
@@ -46,12 +45,11 @@ pub(crate) struct Execution {
 impl Execution {
     /// Runs to the end, to the end of its `wall`, or until it is cancelled; then a grace time, then it is dropped.
     pub(crate) async fn run(self) -> Outcome {
-        let Self { job, key, attempt, descriptor, fence, executor, context, cancelled, grace } =
-            self;
+        let Self { job, key, attempt, descriptor, executor, context, cancelled, grace } = self;
         let wall = descriptor.wall;
         let mut stopped = cancelled.subscribe();
         let (name, value_max) = (descriptor.name.clone(), executor.value_max());
-        let body = execute((job, key, attempt), (descriptor, fence), executor, context);
+        let body = execute((job, key, attempt), descriptor, executor, context);
         let mut body = pin!(caught(body));
         let expired = tokio::select! {
             result = &mut body => return outcome_of(result, value_max),
@@ -83,7 +81,7 @@ impl Executor {
 
 async fn execute(
     (job, key, attempt): (JobId, Key, u16),
-    (descriptor, fence): (Arc<Descriptor>, Option<Fence>),
+    descriptor: Arc<Descriptor>,
     executor: Executor,
     context: TaskContext,
 ) -> Result<Done, AgentError> {
@@ -105,7 +103,6 @@ async fn execute(
         payload,
         recipe: recipe_of(&descriptor)?,
         wall: descriptor.wall,
-        fence,
     };
     agent.run(task, context).await
 }

@@ -49,13 +49,14 @@ impl Jobs {
     pub(crate) fn restore(&mut self, records: &[Record]) -> Vec<JobId> {
         let mut open: Vec<JobId> = Vec::new();
         for record in records {
-            open.retain(|job| *job != record.job);
-            match &record.record {
+            let Record::Job { job, record } = record else { continue };
+            open.retain(|other| other != job);
+            match record {
                 formic_completion::Record::Closed { decree, certificate } => {
                     let (decree, certificate) = ((**decree).clone(), (**certificate).clone());
-                    self.on_verdict(record.job, &Arc::new(Verdict { decree, certificate }));
+                    self.on_verdict(*job, &Arc::new(Verdict { decree, certificate }));
                 }
-                _ => open.push(record.job),
+                _ => open.push(*job),
             }
         }
         open

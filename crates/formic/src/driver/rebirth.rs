@@ -32,6 +32,7 @@ impl Driver {
         self.config.life = self.me;
         // It belongs to the mesh that its members are in; it must not found another one.
         self.config.mesh.found = None;
+        self.config.resume(&records);
         self.config.mesh.seeds = contacts;
         self.node = Node::new(self.config.clone())
             .expect("only the life and the seeds are others than at the start");

@@ -54,6 +54,22 @@ fn peer_line(event: &Event) -> Option<LogEvent> {
         Event::PeerDown { life, reason } => {
             LogEvent::PeerDown { who: life.to_string(), reason: (*reason).to_owned() }
         }
+        Event::PeerSuspect { life } => LogEvent::PeerSuspect { who: life.to_string() },
+        Event::ViewCommitted { view } => LogEvent::ViewCommitted {
+            epoch: view.epoch.0,
+            hash: view.hash().short(),
+            members: view.lives().map(|life| life.to_string()).collect(),
+            forced: view.forced.as_ref().map(|forced| forced.reason.clone()),
+        },
+        Event::QuorumLost => LogEvent::QuorumLost {},
+        Event::QuorumHeld => LogEvent::QuorumHeld {},
+        Event::Loss { lives } => {
+            LogEvent::Loss { who: lives.iter().map(ToString::to_string).collect() }
+        }
+        Event::Fork { ours, theirs } => {
+            LogEvent::ViewFork { ours: ours.hash().short(), theirs: theirs.hash().short() }
+        }
+        Event::Health { status } => LogEvent::Health { status: status.word().to_owned() },
         Event::Misbehaved { peer, what } => {
             LogEvent::Misbehaved { who: peer.short(), what: what.clone() }
         }

@@ -6,6 +6,7 @@ use std::{
 
 use formic_core::{
     Incarnation, Life, PeerId,
+    discovery::{Discovery, HINTS_MAX},
     transport::{
         Address, Class, CloseReason, ConnectError, Event, LinkError, LinkId, RenewError, Transport,
     },
@@ -26,7 +27,7 @@ pub(crate) struct Wire {
     lives: BTreeMap<LinkId, Life>,
     /// Links with something to flush.
     dirty: BTreeSet<Life>,
-    chores: JoinSet<Option<DialFailed>>,
+    chores: JoinSet<Chore>,
     events: Vec<Event<Message>>,
     dropped: u64,
 }
@@ -45,10 +46,19 @@ pub(crate) struct DialFailed {
     pub(crate) addresses: Vec<Address>,
 }
 
+/// What came of something done in the background.
+enum Chore {
+    Done,
+    DialFailed(DialFailed),
+    Found(Vec<Address>),
+}
+
 /// What the transport says.
 pub(crate) enum Arrival {
     Events(Vec<Event<Message>>),
     DialFailed(DialFailed),
+    /// Outside sources know of these.
+    Found(Vec<Address>),
     /// The transport was shut down under the peer.
     Closed,
 }
@@ -89,8 +99,12 @@ impl Wire {
             Poll::Pending => {}
         }
         while let Poll::Ready(Some(chore)) = self.chores.poll_join_next(cx) {
-            if let Ok(Some(failed)) = chore {
-                return Poll::Ready(Arrival::DialFailed(failed));
+            match chore {
+                Ok(Chore::DialFailed(failed)) => {
+                    return Poll::Ready(Arrival::DialFailed(failed));
+                }
+                Ok(Chore::Found(addresses)) => return Poll::Ready(Arrival::Found(addresses)),
+                Ok(Chore::Done) | Err(_) => {}
             }
         }
         Poll::Pending
@@ -159,10 +173,26 @@ impl Wire {
         let transport = Arc::clone(&self.transport);
         self.chores.spawn(async move {
             match dial(&*transport, peer, &addresses).await {
-                Ok(()) => None,
+                Ok(()) => Chore::Done,
                 Err(error) => {
                     tracing::debug!(?peer, ?addresses, %error, "dial failed");
-                    Some(DialFailed { peer, addresses })
+                    Chore::DialFailed(DialFailed { peer, addresses })
+                }
+            }
+        });
+    }
+
+    /// Asks a source in the background.
+    pub(crate) fn discover(&mut self, source: Arc<dyn Discovery>) {
+        self.chores.spawn(async move {
+            match source.find().await {
+                Ok(mut addresses) => {
+                    addresses.truncate(HINTS_MAX);
+                    Chore::Found(addresses)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a source of addresses brought nothing");
+                    Chore::Done
                 }
             }
         });
@@ -174,7 +204,7 @@ impl Wire {
         let (transport, id) = (Arc::clone(&self.transport), link.id);
         self.chores.spawn(async move {
             transport.close(id, reason).await;
-            None
+            Chore::Done
         });
     }
 

@@ -27,6 +27,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A process may outlive a life of its peer: one that was out of touch until its mesh declared it dead goes on as its
+//! next life, with a higher incarnation ([`Store::begin_next_life`](crate::Store::begin_next_life)) and with what it had
+//! kept. Without a store it keeps the same in memory, for as long as the process lives.
+//!
 //! A file that is damaged, or that another program or version wrote, is refused by name and left as it is. A peer whose
 //! records cannot be written stops at once ([`Stopped::Failed`](crate::Stopped::Failed)): it must not promise what it
 //! cannot keep.

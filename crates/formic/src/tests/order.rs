@@ -44,7 +44,9 @@ impl Watched {
 
     fn has(&self, job: JobId, wanted: impl Fn(&JobRecord) -> bool) -> bool {
         let records = self.store.records().unwrap();
-        records.iter().any(|record| record.job == job && wanted(&record.record))
+        records.iter().any(|record| {
+            matches!(record, crate::Record::Job { job: of, record } if *of == job && wanted(record))
+        })
     }
 }
 

@@ -36,16 +36,12 @@ async fn a_worker_is_reborn_and_its_work_is_done_again() {
         let job = mesh.submit(&plan("sum", json!([3, 4, 10]))).await.unwrap();
         let worker = &mesh.peers()[3];
         until_busy(&world, worker).await;
-        eprintln!("DBG before");
         reborn(worker).await;
-        eprintln!("DBG after");
         let verdict = job.wait().await.unwrap();
         assert_eq!(result(&verdict).value("sum"), Some(&json!(64)));
         // The others give work to the new life.
         let job = mesh.submit(&plan("sum", json!([3, 4, 10]))).await.unwrap();
-        eprintln!("DBG first job done");
         until_busy(&world, worker).await;
-        eprintln!("DBG busy");
         job.wait().await.unwrap();
         let status = mesh.peers()[0].status().await.unwrap();
         let known = status.members.iter().find(|it| it.life.peer == worker.life().peer).unwrap();

@@ -25,7 +25,7 @@ fn home(store: &Store, byte: u8) -> Record {
     });
     let home = vec![store.identity().life()];
     let spec = JobSpec { job: job(byte), root, plan: Digest::of(&[b"p"]), home };
-    Record { job: job(byte), record: JobRecord::Home(Arc::new(spec)) }
+    Record::Job { job: job(byte), record: JobRecord::Home(Arc::new(spec)) }
 }
 
 fn fact(store: &Store, byte: u8, number: u8) -> Record {
@@ -36,7 +36,7 @@ fn fact(store: &Store, byte: u8, number: u8) -> Record {
         tails: vec![],
         tally: Tally::default(),
     };
-    Record { job: job(byte), record: JobRecord::Fact(Arc::new(fact)) }
+    Record::Job { job: job(byte), record: JobRecord::Fact(Arc::new(fact)) }
 }
 
 fn closed(byte: u8) -> Record {
@@ -52,7 +52,21 @@ fn closed(byte: u8) -> Record {
     };
     let decree = Arc::new(Decree { outcome, tally: Tally::default() });
     let certificate = Arc::new(Certificate { statement, attestations: vec![] });
-    Record { job: job(byte), record: JobRecord::Closed { decree, certificate } }
+    Record::Job { job: job(byte), record: JobRecord::Closed { decree, certificate } }
+}
+
+#[test]
+fn a_life_that_begins_in_place_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let clone = store.clone();
+    store.append(&[home(&store, 1), fact(&store, 1, 2)]).unwrap();
+    assert_eq!(store.begin_next_life().unwrap(), Incarnation(2));
+    assert_eq!(clone.identity().life(), store.identity().life());
+    assert_eq!(store.incarnation(), Incarnation(2));
+    assert_eq!(store.records().unwrap().len(), 2, "the next life begins with what was kept");
+    drop((store, clone));
+    assert_eq!(Store::open(dir.path()).unwrap().incarnation(), Incarnation(3));
 }
 
 #[test]

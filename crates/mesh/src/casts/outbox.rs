@@ -95,11 +95,11 @@ impl Outbox {
     /// `life` is in touch again: it is asked as if it had just been sent something.
     pub(super) fn ask_again(&mut self, life: Life, now: Time) {
         if let Some(reader) = self.readers.get_mut(&life)
-            && reader.is_left_out()
+            && reader.is_behind()
         {
             reader.heard = now;
             reader.pause = PAUSE;
-            reader.due = Some(now + PAUSE_MAX);
+            reader.due = Some(now + PAUSE);
         }
     }
 

@@ -287,7 +287,8 @@ impl World {
         let view = Arc::new(view);
         self.views.insert(mesh, Arc::clone(&view));
         for (&n, peer) in &self.peers {
-            if peer.mesh() == Some(mesh) && peer.view().is_some() || view.contains(peer.me()) {
+            let follows = peer.view().is_some() || view.members.len() == 1;
+            if peer.mesh() == Some(mesh) && follows {
                 self.inputs.push_back((n, Input::View { view: Arc::clone(&view) }));
             }
         }

@@ -7,8 +7,8 @@ use std::{
 
 use formic_completion::{Spawn, Verdict};
 use formic_core::{
-    Descriptor, Digest, FateId, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Random,
-    Time,
+    Descriptor, Digest, FateId, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol,
+    Random, Time,
     transport::{Address, CloseReason},
 };
 use formic_identity::SecretKey;
@@ -81,7 +81,6 @@ pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
         payload: vec![depth, width],
         recipe: vec![],
         wall: None,
-        exclusive: None,
     })
 }
 

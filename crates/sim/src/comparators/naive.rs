@@ -121,7 +121,8 @@ impl Detector for Naive<'_> {
             }
             Happened::Ended { .. } => self.peers[peer].running -= 1,
             Happened::Deadline => self.scan_on(now, 0, out),
-            Happened::Start | Happened::Down { .. } => {}
+            Happened::Restarted => self.peers[peer] = Peer::default(),
+            Happened::Start | Happened::Down { .. } | Happened::Up { .. } => {}
         }
         Ok(())
     }

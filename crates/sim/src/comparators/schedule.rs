@@ -34,6 +34,31 @@ pub enum Fault {
         /// After how long the others believe it.
         noticed: Duration,
     },
+    /// A peer dies and begins again, with its disk.
+    Restart {
+        /// Who.
+        peer: usize,
+        /// When it dies, counted from the start of the root's body.
+        at: Duration,
+        /// After how long the others believe it.
+        noticed: Duration,
+        /// After how long it is back, and the others know: not before they noticed.
+        back: Duration,
+    },
+    /// All others believe a peer dead that is well.
+    Suspicion {
+        /// Who.
+        peer: usize,
+        /// From when, counted from the start of the root's body.
+        at: Duration,
+        /// For how long.
+        span: Duration,
+    },
+    /// A message that is not work is lost.
+    Lost {
+        /// Its number among the messages that are not work, from 0.
+        number: u64,
+    },
 }
 
 /// Who spawns what on whom, when, and how long messages travel.
@@ -56,7 +81,7 @@ pub struct Schedule {
     pub again: Duration,
 }
 
-const fn ms(count: u64) -> Duration {
+pub(super) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
@@ -90,18 +115,18 @@ impl Schedule {
     /// The root spawns `tasks` at once, dealt out to `peers` in turn. Bodies take no time.
     pub fn flat(peers: usize, tasks: usize) -> Self {
         let parents = vec![0; tasks];
-        Self::instant(peers, &parents)
+        Self::below(peers, &parents)
     }
 
     /// A tree in which each task spawns `fanout` others until there are `tasks`, without the root,
     /// dealt out to `peers` in turn. Bodies take no time.
     pub fn tree(peers: usize, tasks: usize, fanout: usize) -> Self {
         let parents: Vec<usize> = (0..tasks).map(|number| number / fanout.max(1)).collect();
-        Self::instant(peers, &parents)
+        Self::below(peers, &parents)
     }
 
-    /// `parents[n]` spawns task `n + 1`.
-    fn instant(peers: usize, parents: &[usize]) -> Self {
+    /// `parents[n]` spawns task `n + 1` at once. Bodies take no time.
+    pub(super) fn below(peers: usize, parents: &[usize]) -> Self {
         let mut children = vec![vec![]; parents.len() + 1];
         for (number, parent) in parents.iter().enumerate() {
             children[*parent].push((Duration::ZERO, number + 1));
@@ -129,6 +154,15 @@ impl Schedule {
             (*a, *b) == (from, to) || (*a, *b) == (to, from)
         };
         self.slow.iter().find(same).map_or(self.link, |(_, _, delay)| *delay)
+    }
+
+    /// Tasks whose work travels: they are placed on another peer than their parent.
+    pub(super) fn sent(&self) -> Vec<usize> {
+        let away = |task: &Task| {
+            let children = task.spawns.iter().map(|(_, child)| *child);
+            children.filter(|child| self.place(*child) != task.on).collect::<Vec<_>>()
+        };
+        self.tasks.iter().flat_map(away).collect()
     }
 
     /// What a task is called.

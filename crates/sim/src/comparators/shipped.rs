@@ -6,7 +6,8 @@ use std::{
 };
 
 use formic_completion::{
-    Attestation, Completion, Config, Effect, Error, Event, Fact, Input, JobSpec, Message, Spawn,
+    Attestation, Completion, Config, Effect, Error, Event, Fact, Input, JobSpec, Message, Record,
+    Spawn,
 };
 use formic_core::{
     Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol, Time,
@@ -17,8 +18,15 @@ use super::{Act, Detector, Happened, Schedule};
 /// What the nodes around the machines carry.
 #[derive(Clone, Debug)]
 pub enum Note {
-    /// A message of the machine.
-    Machine(Message),
+    /// A message of the machine, from one life to another.
+    Machine {
+        /// Who wrote it.
+        from: Life,
+        /// Who shall read it: no later life of the same peer.
+        to: Life,
+        /// What it says.
+        message: Message,
+    },
     /// A signature another peer asked for.
     Signed {
         /// Digest of the statement.
@@ -32,13 +40,19 @@ pub enum Note {
 #[derive(Clone, Debug)]
 pub struct Shipped<'a> {
     schedule: &'a Schedule,
+    mode: Spawn,
     machines: Vec<Completion>,
+    lives: Vec<Life>,
+    /// What each peer wrote to its disk.
+    disks: Vec<Vec<Record>>,
     keys: Vec<Key>,
     numbers: BTreeMap<Key, usize>,
     descriptors: Vec<Arc<Descriptor>>,
     spec: Arc<JobSpec>,
     /// Who is believed dead: (by whom, who).
     down: BTreeSet<(usize, usize)>,
+    /// The life of each peer that each was told of: (to whom, who).
+    told: BTreeMap<(usize, usize), Life>,
 }
 
 pub(super) fn life(peer: usize) -> Life {
@@ -55,7 +69,7 @@ fn peer_of(life: Life) -> usize {
 fn descriptor(task: usize) -> Arc<Descriptor> {
     let payload = (task as u64).to_be_bytes().to_vec();
     let (kind, name) = ("schedule".to_owned(), String::new());
-    Arc::new(Descriptor { kind, name, requires: vec![], payload, recipe: vec![], wall: None, exclusive: None })
+    Arc::new(Descriptor { kind, name, requires: vec![], payload, recipe: vec![], wall: None })
 }
 
 fn task_of(descriptor: &Descriptor) -> usize {
@@ -64,8 +78,13 @@ fn task_of(descriptor: &Descriptor) -> usize {
 }
 
 impl<'a> Shipped<'a> {
-    /// All machines, fresh.
+    /// All machines, fresh; parents await their children.
     pub fn new(schedule: &'a Schedule) -> Self {
+        Self::spawning(schedule, Spawn::Nested)
+    }
+
+    /// All machines, fresh; children are awaited or handed over.
+    pub fn spawning(schedule: &'a Schedule, mode: Spawn) -> Self {
         let job = JobId::derive(life(0), 1);
         let count = schedule.tasks.len();
         let descriptors: Vec<Arc<Descriptor>> = (0..count).map(descriptor).collect();
@@ -82,12 +101,16 @@ impl<'a> Shipped<'a> {
         let machine = |peer| Completion::new(Config::default(), life(peer), job);
         Self {
             schedule,
+            mode,
             machines: (0..schedule.peers).map(machine).collect(),
             numbers: keys.iter().enumerate().map(|(number, key)| (*key, number)).collect(),
             keys,
             descriptors,
             spec: Arc::new(JobSpec { job, root, plan: Digest::of(&[b"schedule"]), home }),
             down: BTreeSet::new(),
+            told: BTreeMap::new(),
+            lives: (0..schedule.peers).map(life).collect(),
+            disks: vec![vec![]; schedule.peers],
         }
     }
 
@@ -100,15 +123,15 @@ impl<'a> Shipped<'a> {
         match what {
             Happened::Start => {
                 let others = (0..self.schedule.peers).filter(|other| *other != peer);
-                let mut inputs: Vec<_> =
-                    others.map(|other| Input::Up { life: life(other) }).collect();
+                let mut inputs: Vec<_> = others.map(|other| self.up(peer, other)).collect();
                 if peer == 0 {
                     inputs.push(Input::Submit { spec: Arc::clone(&self.spec) });
                 }
                 inputs
             }
-            Happened::Message { from, message: Note::Machine(message) } => {
-                vec![Input::Message { from: life(from), message }]
+            Happened::Message { message: Note::Machine { from, to, message }, .. } => {
+                let mine = to == self.lives[peer];
+                if mine { vec![Input::Message { from, message }] } else { vec![] }
             }
             Happened::Message { message: Note::Signed { statement, attestation }, .. } => {
                 vec![Input::Attested { statement, attestation }]
@@ -116,7 +139,7 @@ impl<'a> Shipped<'a> {
             Happened::Spawned { parent, index, child } => {
                 let descriptor = Arc::clone(&self.descriptors[child]);
                 let (owner, index) = (self.keys[parent], index as u64);
-                vec![Input::Spawn { owner, index, descriptor, mode: Spawn::Nested }]
+                vec![Input::Spawn { owner, index, descriptor, mode: self.mode }]
             }
             Happened::Ended { task } => {
                 let value = (task as u64).to_be_bytes().to_vec();
@@ -125,10 +148,31 @@ impl<'a> Shipped<'a> {
             }
             Happened::Down { peer: other } => {
                 self.down.insert((peer, other));
-                vec![Input::Down { life: life(other) }]
+                vec![Input::Down { life: self.known(peer, other) }]
+            }
+            Happened::Up { peer: other } => vec![self.up(peer, other)],
+            Happened::Restarted => {
+                let reborn = Life::new(self.lives[peer].peer, self.lives[peer].incarnation.next());
+                self.lives[peer] = reborn;
+                self.machines[peer] = Completion::new(Config::default(), reborn, self.spec.job);
+                self.down.retain(|(observer, _)| *observer != peer);
+                let records = self.disks[peer].clone();
+                if records.is_empty() { vec![] } else { vec![Input::Restore { records }] }
             }
             Happened::Deadline => vec![Input::Deadline],
         }
+    }
+
+    fn up(&mut self, observer: usize, other: usize) -> Input {
+        self.down.remove(&(observer, other));
+        self.told.insert((observer, other), self.lives[other]);
+        Input::Up { life: self.lives[other] }
+    }
+
+    /// The life of `other` that `observer` was told of last.
+    fn known(&self, observer: usize, other: usize) -> Life {
+        let own = || self.lives.get(other).copied().unwrap_or_else(|| life(other));
+        self.told.get(&(observer, other)).copied().unwrap_or_else(own)
     }
 
     /// The place the schedule names, or the next peer that is not to be avoided.
@@ -136,15 +180,17 @@ impl<'a> Shipped<'a> {
         let first = self.schedule.place(task);
         let places = (first..first + self.schedule.peers).map(|peer| peer % self.schedule.peers);
         let mut good = places
-            .filter(|peer| !self.down.contains(&(asker, *peer)) && avoid != Some(life(*peer)));
-        life(good.next().unwrap_or(first))
+            .map(|peer| (peer, self.known(asker, peer)))
+            .filter(|(peer, life)| !self.down.contains(&(asker, *peer)) && avoid != Some(*life));
+        good.next().map_or_else(|| self.known(asker, first), |(_, life)| life)
     }
 
     /// What the node around a machine does itself; the rest is for the world.
-    fn apply(&self, peer: usize, effect: Effect, out: &mut Vec<Act<Note>>) -> Option<Input> {
+    fn apply(&mut self, peer: usize, effect: Effect, out: &mut Vec<Act<Note>>) -> Option<Input> {
         match effect {
             Effect::Send { to, message } => {
-                out.push(Act::Send { to: peer_of(to), message: Note::Machine(message) });
+                let message = Note::Machine { from: self.lives[peer], to, message };
+                out.push(Act::Send { to: peer_of(to), message });
             }
             Effect::Place { key, attempt, descriptor, avoid } => {
                 let life = self.place(peer, task_of(&descriptor), avoid);
@@ -158,7 +204,8 @@ impl<'a> Shipped<'a> {
             }
             Effect::Sign { to, statement } => {
                 let signature = statement.as_bytes().to_vec();
-                let attestation = Attestation { signer: life(peer), public_key: vec![], signature };
+                let signer = self.lives[peer];
+                let attestation = Attestation { signer, public_key: vec![], signature };
                 if peer_of(to) == peer {
                     return Some(Input::Attested { statement, attestation });
                 }
@@ -166,8 +213,9 @@ impl<'a> Shipped<'a> {
                 out.push(Act::Send { to: peer_of(to), message });
             }
             Effect::Event(Event::Complete { .. }) => out.push(Act::Announce),
-            // Nobody restarts here, so nothing is read back; the other events are for people.
-            Effect::Persist(_) | Effect::Unplace { .. } | Effect::Event(_) => {}
+            Effect::Persist(record) => self.disks[peer].push(record),
+            // The other events are for people.
+            Effect::Unplace { .. } | Effect::Event(_) => {}
         }
         None
     }
@@ -189,8 +237,9 @@ impl Detector for Shipped<'_> {
             for input in inputs.drain(..) {
                 self.machines[peer].handle(now, input, &mut effects)?;
             }
-            let answers = effects.drain(..).filter_map(|effect| self.apply(peer, effect, out));
-            inputs.extend(answers);
+            for effect in core::mem::take(&mut effects) {
+                inputs.extend(self.apply(peer, effect, out));
+            }
         }
         Ok(())
     }
@@ -201,14 +250,16 @@ impl Detector for Shipped<'_> {
 
     fn work(&self, message: &Note) -> Option<usize> {
         match message {
-            Note::Machine(Message::Work { descriptor, .. }) => Some(task_of(descriptor)),
+            Note::Machine { message: Message::Work { descriptor, .. }, .. } => {
+                Some(task_of(descriptor))
+            }
             _ => None,
         }
     }
 
     fn words(&self, note: &Note) -> Option<String> {
         let name = |key: &Key| self.numbers.get(key).map_or("?", |task| self.schedule.name(*task));
-        let Note::Machine(message) = note else { return Some("signed".to_owned()) };
+        let Note::Machine { message, .. } = note else { return Some("signed".to_owned()) };
         let words = match message {
             Message::Work { key, .. } => return Some(format!("run {}", name(key))),
             Message::Signal(signal) if !signal.done.is_empty() => {

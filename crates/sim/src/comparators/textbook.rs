@@ -106,7 +106,8 @@ impl Detector for Textbook<'_> {
                 self.peers[peer].running -= 1;
                 self.settle(peer, out);
             }
-            Happened::Start | Happened::Down { .. } | Happened::Deadline => {}
+            Happened::Restarted => self.peers[peer] = Peer::default(),
+            Happened::Start | Happened::Down { .. } | Happened::Up { .. } | Happened::Deadline => {}
         }
         Ok(())
     }

@@ -11,6 +11,9 @@ use crate::{Execution, Truth, oracles::never_early};
 
 /// Nothing of a small schedule takes longer; a detector that has not announced by then never will.
 const HORIZON: Time = Time::from_us(60_000_000);
+/// Nor does a detector that has not announced so long after the last body began or ended, the last work
+/// was delivered, and the last fault struck: twice the longest patience of ours.
+const QUIET: Duration = Duration::from_secs(20);
 
 /// One thing that happened, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Announcement {
     pub early: Option<String>,
     /// Tasks whose bodies ran at that moment.
     pub running: Vec<usize>,
+    /// Messages other than work that were sent before it.
+    pub control: u64,
 }
 
 /// What one run did.
@@ -56,6 +61,10 @@ pub struct Run {
     pub bodies: Vec<Body>,
     /// All that people may want to see.
     pub lines: Vec<Line>,
+    /// Work messages sent.
+    pub work: u64,
+    /// Other messages sent.
+    pub control: u64,
     /// Work is spawned or on its way whose body nobody has begun, or a body runs, at the end.
     pub busy_at_end: bool,
 }
@@ -68,7 +77,9 @@ enum What<M> {
     Spawn { body: usize, index: usize },
     End { body: usize },
     Crash { peer: usize, noticed: Duration },
+    Back { peer: usize },
     Down { observer: usize, peer: usize },
+    Up { observer: usize, peer: usize },
 }
 
 struct World<'a, D: Detector> {
@@ -83,6 +94,8 @@ struct World<'a, D: Detector> {
     flying: BTreeMap<usize, usize>,
     /// When the root's body began.
     origin: Option<Time>,
+    /// When something happened last that a detector did not do itself.
+    stirred: Time,
     truth: Truth,
     run: Run,
 }
@@ -106,6 +119,7 @@ pub fn play<D: Detector>(
         dead: BTreeSet::new(),
         flying: BTreeMap::new(),
         origin: None,
+        stirred: Time::ZERO,
         truth: Truth::default(),
         run: Run::default(),
     };
@@ -113,7 +127,7 @@ pub fn play<D: Detector>(
         world.after(Duration::ZERO, What::Start { peer });
     }
     while let Some(((at, _), what)) = world.queue.pop_first() {
-        if at > HORIZON {
+        if at > HORIZON || at.since(world.stirred) > QUIET {
             break;
         }
         world.now = at;
@@ -161,7 +175,15 @@ impl<D: Detector> World<'_, D> {
                 self.crash(peer, noticed);
                 Ok(())
             }
-            What::Down { observer, peer } => self.tell(observer, Happened::Down { peer }),
+            What::Back { peer } => self.restart(peer),
+            What::Down { observer, peer } => {
+                self.stirred = self.now;
+                self.tell(observer, Happened::Down { peer })
+            }
+            What::Up { observer, peer } => {
+                self.stirred = self.now;
+                self.tell(observer, Happened::Up { peer })
+            }
         }
     }
 
@@ -193,7 +215,17 @@ impl<D: Detector> World<'_, D> {
 
     fn send(&mut self, from: usize, to: usize, message: D::Message) {
         let delay = self.schedule.delay(from, to);
-        if let Some(task) = self.detector.work(&message) {
+        let work = self.detector.work(&message);
+        if work.is_some() {
+            self.run.work += 1;
+        } else {
+            self.run.control += 1;
+            if self.fault == Some(Fault::Lost { number: self.run.control - 1 }) {
+                self.stirred = self.now;
+                return;
+            }
+        }
+        if let Some(task) = work {
             *self.flying.entry(task).or_default() += 1;
             if let Some(Fault::Doubled { task: doubled, later }) = self.fault
                 && doubled == task
@@ -211,6 +243,7 @@ impl<D: Detector> World<'_, D> {
         if let Some(task) = self.detector.work(&message)
             && let Some(count) = self.flying.get_mut(&task)
         {
+            self.stirred = self.now;
             *count -= 1;
             self.flying.retain(|_, count| *count > 0);
         }
@@ -227,10 +260,9 @@ impl<D: Detector> World<'_, D> {
         if self.origin.is_none() {
             self.origin = Some(self.now);
             self.truth.root = Some(key(task));
-            if let Some(Fault::Crash { peer, at, noticed }) = self.fault {
-                self.after(at, What::Crash { peer, noticed });
-            }
+            self.plan_fault();
         }
+        self.stirred = self.now;
         self.line(peer, format!("starts {}", self.schedule.name(task)));
         let body = self.run.bodies.len();
         let from = self.since_origin();
@@ -243,6 +275,26 @@ impl<D: Detector> World<'_, D> {
             self.after(*at, What::Spawn { body, index });
         }
         self.after(script.length, What::End { body });
+    }
+
+    /// What counts from the start of the root's body.
+    fn plan_fault(&mut self) {
+        match self.fault {
+            Some(Fault::Crash { peer, at, noticed }) => {
+                self.after(at, What::Crash { peer, noticed });
+            }
+            Some(Fault::Restart { peer, at, noticed, back }) => {
+                self.after(at, What::Crash { peer, noticed });
+                self.after(at + back.max(noticed), What::Back { peer });
+            }
+            Some(Fault::Suspicion { peer, at, span }) => {
+                for observer in (0..self.schedule.peers).filter(|observer| *observer != peer) {
+                    self.after(at, What::Down { observer, peer });
+                    self.after(at + span, What::Up { observer, peer });
+                }
+            }
+            Some(Fault::Doubled { .. } | Fault::Lost { .. }) | None => {}
+        }
     }
 
     /// The task and peer of a body that still runs.
@@ -278,6 +330,7 @@ impl<D: Detector> World<'_, D> {
     fn end(&mut self, body: usize) -> Result<(), Error> {
         let Some((task, peer)) = self.running(body) else { return Ok(()) };
         self.line(peer, format!("ends {}", self.schedule.name(task)));
+        self.stirred = self.now;
         self.run.bodies[body].to = Some(self.since_origin());
         if let Some(execution) = self.execution(body) {
             execution.finished = true;
@@ -298,6 +351,22 @@ impl<D: Detector> World<'_, D> {
         }
     }
 
+    /// It is back, all hear of each other.
+    fn restart(&mut self, peer: usize) -> Result<(), Error> {
+        self.line(peer, "begins again".to_owned());
+        self.dead.remove(&peer);
+        self.stirred = self.now;
+        self.tell(peer, Happened::Restarted)?;
+        let others: Vec<usize> = (0..self.schedule.peers).filter(|other| *other != peer).collect();
+        for other in &others {
+            self.tell(peer, Happened::Up { peer: *other })?;
+        }
+        for observer in others {
+            self.after(self.schedule.delay(peer, observer), What::Up { observer, peer });
+        }
+        Ok(())
+    }
+
     fn announce(&mut self, peer: usize) {
         let early = never_early::at_complete(&self.truth).err();
         let mine = |body: &&Body| {
@@ -312,6 +381,7 @@ impl<D: Detector> World<'_, D> {
         };
         self.line(peer, words);
         let at = self.since_origin();
-        self.run.announced.get_or_insert(Announcement { at, early, running });
+        let control = self.run.control;
+        self.run.announced.get_or_insert(Announcement { at, early, running, control });
     }
 }

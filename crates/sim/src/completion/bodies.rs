@@ -31,7 +31,6 @@ pub(super) fn descriptor(level: u64, number: u64) -> Arc<Descriptor> {
         payload,
         recipe: vec![],
         wall: None,
-        exclusive: None,
     })
 }
 

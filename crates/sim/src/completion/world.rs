@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Draw, Truth, Violation,
     engine::{Detail, Queue, Trace, Watch},
-    oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet},
+    oracles::{acked_not_lost, nothing_hangs, quiet_is_quiet, respawned_in_time},
 };
 
 /// After the calm, everything has to be over within this virtual time.
@@ -315,8 +315,10 @@ impl<'a> World<'a> {
                 self.feed(peer, Input::Up { life })
             }
             What::Down { observer, life } => {
-                self.told.insert((observer, life), false);
-                self.feed(peer, Input::Down { life })
+                let news = self.told.insert((observer, life), false) == Some(true);
+                self.feed(peer, Input::Down { life })?;
+                // Said twice it is no news; what was placed there in between waits for T15.
+                if news { self.check_respawned(peer, (observer, life)) } else { Ok(()) }
             }
             What::Wake { .. } => {
                 // An earlier wake took the place of this one.
@@ -343,6 +345,14 @@ impl<'a> World<'a> {
             | What::Calm
             | What::Thaw { .. } => Ok(()),
         }
+    }
+
+    fn check_respawned(&self, peer: usize, (observer, dead): (Life, Life)) -> Checked {
+        if !self.is_alive(observer) {
+            return Ok(());
+        }
+        respawned_in_time::at_down(&self.hosts[peer].machine, dead)
+            .map_err(|what| self.violation("respawned_in_time", what))
     }
 
     fn start(&mut self, peer: usize) -> Checked {

@@ -71,15 +71,15 @@ pub(super) fn descriptor(job: u64, level: u64, who: u64) -> Arc<Descriptor> {
         payload,
         recipe: vec![],
         wall: None,
-        exclusive: None,
     })
 }
 
 /// What [`descriptor`] wrote.
 fn identity(descriptor: &Descriptor) -> [u64; 3] {
-    let mut parts = descriptor.payload.chunks_exact(8).map(|chunk| {
-        chunk.try_into().map_or(0, u64::from_be_bytes)
-    });
+    let mut parts = descriptor
+        .payload
+        .chunks_exact(8)
+        .map(|chunk| chunk.try_into().map_or(0, u64::from_be_bytes));
     [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
@@ -210,7 +210,8 @@ impl World<'_> {
         body.phase = Phase::Works;
         let next = body.script.spawns.get(body.next);
         let wait = next.map_or(body.script.rest, |(gap, ..)| *gap);
-        let all = self.truth.jobs.get_mut(&job).and_then(|job| job.truth.executions.get_mut(&owner));
+        let all =
+            self.truth.jobs.get_mut(&job).and_then(|job| job.truth.executions.get_mut(&owner));
         if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
             execution.children.push(child);
         }

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     engine::Detail,
     marks::Mark,
-    oracles::{blame_is_just, never_early, one_verdict, one_view, quiet_is_quiet, verdicts_alternate},
+    oracles::{
+        blame_is_just, never_early, one_verdict, one_view, quiet_is_quiet, verdicts_alternate,
+    },
 };
 
 /// What a node makes durable.
@@ -100,7 +102,7 @@ impl World<'_> {
                 self.reach(Mark::HungUp);
                 self.hang_up(host, life, CloseReason::Closed);
             }
-            Effect::Start { job, key, attempt, descriptor, root, fence: _ } => {
+            Effect::Start { job, key, attempt, descriptor, root } => {
                 self.note(Detail::Brief, Some(host), || {
                     format!("p{host} runs {} of {}, attempt {attempt}", key.short(), job.short())
                 });
@@ -198,7 +200,8 @@ impl World<'_> {
             Event::JobVerdict { job, verdict } => self.on_verdict(host, job, &verdict),
             Event::JobAnomaly { what, .. } => self.claim("no_anomaly", Err(what)),
             Event::Misbehaved { peer, what } => {
-                let accused = self.of_peer.get(&peer).map_or_else(String::new, |it| format!("p{it}"));
+                let accused =
+                    self.of_peer.get(&peer).map_or_else(String::new, |it| format!("p{it}"));
                 let what = format!("p{host} says: {what}");
                 self.claim("blame_is_just", blame_is_just::at_blame(&accused, &what));
             }
@@ -226,7 +229,9 @@ impl World<'_> {
 
     /// A view was committed, or learnt.
     fn on_view(&mut self, host: usize, view: &Arc<View>) {
-        let Some(mesh) = self.hosts[host].node.as_ref().and_then(|node| node.mesh()) else { return };
+        let Some(mesh) = self.hosts[host].node.as_ref().and_then(|node| node.mesh()) else {
+            return;
+        };
         self.reach(Mark::ViewCommitted);
         let (epoch, hash) = (view.epoch, view.hash());
         let first = self.truth.views.get(&(mesh, epoch)).map(|view| view.hash());
@@ -307,11 +312,8 @@ impl World<'_> {
         truth.truth.first_verdict = truth.truth.first_verdict.or(Some(now));
         truth.truth.last_verdict = Some(now);
         let cancelled = matches!(outcome, Outcome::Cancelled { .. });
-        let covered = if is_first && !cancelled {
-            never_early::at_complete(&truth.truth)
-        } else {
-            Ok(())
-        };
+        let covered =
+            if is_first && !cancelled { never_early::at_complete(&truth.truth) } else { Ok(()) };
         let proved = if truth.proofs.insert(statement.digest()) {
             let shape = verdict.certificate.check_decree(job, &verdict.decree);
             let signed = verify_certificate(&verdict.certificate);

@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 
 use formic_core::{JobId, Life, Time};
 
-use super::{glue, host::Host, truth::JobTruth, world::{What, World}};
+use super::{
+    glue,
+    host::Host,
+    truth::JobTruth,
+    world::{What, World},
+};
 use crate::{
     engine::Detail,
     oracles::{acked_not_lost, heals, idle_is_silent},
@@ -74,8 +79,7 @@ impl World<'_> {
                 if self.now >= since + idle_is_silent::SETTLES + idle_is_silent::WATCHED =>
             {
                 let peers = self.hosts.iter().filter(|host| host.is_running()).count() as u64;
-                let idle =
-                    idle_is_silent::at_end(so_far.0 - work, (so_far.1 - wakes, peers));
+                let idle = idle_is_silent::at_end(so_far.0 - work, (so_far.1 - wakes, peers));
                 self.claim("idle_is_silent", idle);
                 self.goal.over = true;
                 self.count_end();
@@ -107,7 +111,7 @@ impl World<'_> {
             return Some(("heals", what));
         }
         let open = self.truth.jobs.iter().find_map(|(job, truth)| self.open(*job, truth));
-        open.map(|(oracle, what)| (oracle, what))
+        open
     }
 
     /// All live peers know one view, and it has exactly them.
@@ -129,11 +133,11 @@ impl World<'_> {
         if truth.truth.verdicts.is_empty() {
             let home = truth.home.iter();
             let keeps = |life: &&Life| {
-                running().any(|host| {
-                    host.life.peer == life.peer && glue::keeps_home(&host.disk, job)
-                })
+                running()
+                    .any(|host| host.life.peer == life.peer && glue::keeps_home(&host.disk, job))
             };
-            let ranks = home.clone().enumerate().filter(|(_, life)| keeps(life)).map(|(rank, _)| rank);
+            let ranks =
+                home.clone().enumerate().filter(|(_, life)| keeps(life)).map(|(rank, _)| rank);
             let quorum = formic_register::is_quorum(&ranks.collect(), truth.home.len(), 0);
             // Where the home group has lost its quorum for good, nothing is promised.
             let promised = truth.truth.accepted.is_some() && quorum;

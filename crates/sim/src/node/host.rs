@@ -169,7 +169,10 @@ mod tests {
             for local in [1_000, 1_001, 77_777, 3_000_001] {
                 let at = clock.world(Time::from_us(local));
                 assert!(clock.local(at).as_us() >= local);
-                assert!(at.as_us() == 1_000 || clock.local(at - Duration::from_micros(1)).as_us() < local);
+                assert!(
+                    at.as_us() == 1_000
+                        || clock.local(at - Duration::from_micros(1)).as_us() < local
+                );
             }
         }
     }

@@ -101,8 +101,7 @@ impl World<'_> {
         let Link { ends, shared, stalled } = &mut self.links.all[link];
         let (from, to, shared) = (ends[side].host, ends[1 - side].host, *shared);
         ends[side].sent += 1;
-        let id =
-            [from as u64, ends[side].born, to as u64, ends[1 - side].born, ends[side].sent];
+        let id = [from as u64, ends[side].born, to as u64, ends[1 - side].born, ends[side].sent];
         if !shared && self.sky.is_cut(from, to) {
             if class.is_some() {
                 stalled[side].push_back(message);
@@ -166,14 +165,17 @@ impl World<'_> {
         };
         let target = target(address).filter(|target| *target < self.hosts.len());
         self.dials += 1;
-        let what = [host as u64, born, target.unwrap_or(0) as u64, self.hosts[host].commits, self.dials];
+        let what =
+            [host as u64, born, target.unwrap_or(0) as u64, self.hosts[host].commits, self.dials];
         let (wait, timed_out) = match target {
             Some(target) if target == host => (50, false),
             Some(target) if self.is_reachable(host, target) => {
                 (2 * self.plan.delay + self.draw.below("dial", &what, 3_000), false)
             }
             // A host that is up but has no process there says so, at times.
-            Some(target) if !self.hosts[target].is_running() && self.draw.chance("says", &what, 400) => {
+            Some(target)
+                if !self.hosts[target].is_running() && self.draw.chance("says", &what, 400) =>
+            {
                 (2 * self.plan.delay, true)
             }
             _ => (DIAL_TIMEOUT, true),
@@ -268,8 +270,7 @@ impl World<'_> {
         let Some(old) = self.links.of(host, other) else { return };
         let side = self.links.side(old, host);
         let is_older = self.links.all[old].ends[1 - side].life != self.hosts[other].life;
-        let reason =
-            if is_older { CloseReason::PeerRestarted } else { CloseReason::Duplicate };
+        let reason = if is_older { CloseReason::PeerRestarted } else { CloseReason::Duplicate };
         let end = &mut self.links.all[old].ends[side];
         if end.state == EndState::Opening {
             end.state = EndState::Down;

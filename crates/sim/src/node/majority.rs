@@ -20,7 +20,8 @@ impl World<'_> {
         let recent = |since: Option<formic_core::Time>| since.is_none_or(|at| at + LAG >= self.now);
         let there = |host: usize| {
             let state = &self.hosts[host];
-            recent(state.frozen) && (state.is_running() || recent(state.died) && state.died.is_some())
+            recent(state.frozen)
+                && (state.is_running() || recent(state.died) && state.died.is_some())
         };
         let open = |to: usize, from: usize| recent(self.sky.cut_since(from, to));
         let (mut known, mut fresh) = (BTreeSet::from([host]), vec![host]);
@@ -41,8 +42,8 @@ impl World<'_> {
         let living: BTreeSet<PeerId> =
             self.hosts.iter().filter(|host| host.is_running()).map(|host| host.life.peer).collect();
         let meshes: BTreeSet<_> = self.truth.views.keys().map(|(mesh, _)| *mesh).collect();
-        meshes.iter().all(|mesh| {
-            self.truth.latest(*mesh).is_none_or(|view| view.is_quorum(&living))
-        })
+        meshes
+            .iter()
+            .all(|mesh| self.truth.latest(*mesh).is_none_or(|view| view.is_quorum(&living)))
     }
 }

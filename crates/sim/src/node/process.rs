@@ -6,8 +6,9 @@ use formic_core::{Digest, FateId, Incarnation, Life, Time};
 use formic_node::{Config, Input, Node};
 
 use super::{
-    agents, glue,
+    agents,
     faults::{Disk, Fault},
+    glue,
     host::{Host, State},
     links::{Farewell, address},
     sky::micros,
@@ -110,7 +111,8 @@ impl World<'_> {
             _ => return,
         };
         for other in 0..self.hosts.len() {
-            let dies = if alone { other == host } else { self.hosts[other].peer.process == process };
+            let dies =
+                if alone { other == host } else { self.hosts[other].peer.process == process };
             if dies && self.hosts[other].is_running() {
                 self.dies(other);
                 self.comes_back(other, back);
@@ -201,7 +203,10 @@ impl World<'_> {
         if fair && detected_in_time::is_judged(died, stormy) {
             self.report.detections += 1;
             let result = detected_in_time::at_promise(observer.up.contains(&dead), died);
-            self.claim("detected_in_time", result.map_err(|what| format!("p{host}: {dead}: {what}")));
+            self.claim(
+                "detected_in_time",
+                result.map_err(|what| format!("p{host}: {dead}: {what}")),
+            );
         }
     }
 

@@ -302,7 +302,8 @@ impl<'a> Swarm<'a> {
             let job = self.draw.index("node-which", &[number], usize::try_from(jobs).unwrap_or(1));
             let peer = self.any("people", &[number]);
             let again = self.draw.chance("node-again", &[number], 500);
-            let fault = if again { Fault::Again { job, peer } } else { Fault::Cancel { job, peer } };
+            let fault =
+                if again { Fault::Again { job, peer } } else { Fault::Cancel { job, peer } };
             self.strike(number, fault);
         }
     }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::Detail;
 
 #[test]
 fn plans_are_texts() {

@@ -28,26 +28,76 @@ use crate::{
 
 /// What happens next.
 pub(super) enum What {
-    Start { peer: usize },
-    Submit { job: usize, peer: usize, round: u32 },
-    Strike { number: usize },
+    Start {
+        peer: usize,
+    },
+    Submit {
+        job: usize,
+        peer: usize,
+        round: u32,
+    },
+    Strike {
+        number: usize,
+    },
     /// A fault that has a span is over.
-    Over { number: usize },
+    Over {
+        number: usize,
+    },
     /// A flapping link changes.
-    Flips { number: usize, cut: bool },
-    Burn { host: usize, born: u64, number: usize },
-    Thaw { host: usize, since: Time },
+    Flips {
+        number: usize,
+        cut: bool,
+    },
+    Burn {
+        host: usize,
+        born: u64,
+        number: usize,
+    },
+    Thaw {
+        host: usize,
+        since: Time,
+    },
     Calm,
     Look,
-    Detect { host: usize, born: u64, dead: Life },
-    Wake { host: usize, born: u64 },
-    Durable { host: usize, born: u64 },
-    Works { host: usize, born: u64, task: (JobId, Key), run: usize },
+    Detect {
+        host: usize,
+        born: u64,
+        dead: Life,
+    },
+    Wake {
+        host: usize,
+        born: u64,
+    },
+    Durable {
+        host: usize,
+        born: u64,
+    },
+    Works {
+        host: usize,
+        born: u64,
+        task: (JobId, Key),
+        run: usize,
+    },
     Dialled(Box<Dial>),
-    Up { link: usize, side: usize },
-    Down { link: usize, side: usize, reason: CloseReason },
-    Idle { link: usize, side: usize, since: Time },
-    Arrive { link: usize, side: usize, message: Message },
+    Up {
+        link: usize,
+        side: usize,
+    },
+    Down {
+        link: usize,
+        side: usize,
+        reason: CloseReason,
+    },
+    Idle {
+        link: usize,
+        side: usize,
+        since: Time,
+    },
+    Arrive {
+        link: usize,
+        side: usize,
+        message: Message,
+    },
 }
 
 pub(super) struct World<'a> {
@@ -120,7 +170,8 @@ impl<'a> World<'a> {
             self.step(what);
             let steps = self.report.steps;
             if steps.is_multiple_of(4_096) {
-                let count = bounded::at_count("events on their way", self.queue.len(), bounded::EVENTS_MAX);
+                let count =
+                    bounded::at_count("events on their way", self.queue.len(), bounded::EVENTS_MAX);
                 self.claim("bounded", count);
                 if steps > bounded::STEPS_MAX {
                     self.claim("bounded", Err(format!("{steps} events and no end")));
@@ -263,7 +314,8 @@ impl<'a> World<'a> {
     fn refused(&mut self, host: usize, error: &Error) {
         match error.fault() {
             Whose::Peer(peer) => {
-                let accused = self.of_peer.get(&peer).map_or_else(String::new, |it| format!("p{it}"));
+                let accused =
+                    self.of_peer.get(&peer).map_or_else(String::new, |it| format!("p{it}"));
                 let what = format!("p{host} refuses: {error}");
                 self.claim("blame_is_just", blame_is_just::at_blame(&accused, &what));
             }

@@ -14,5 +14,9 @@ pub const STEPS_MAX: u64 = 8_000_000;
 /// # Errors
 /// It is above.
 pub fn at_count(what: &str, count: usize, limit: usize) -> Result<(), String> {
-    if count <= limit { Ok(()) } else { Err(format!("{count} {what}, at most {limit} are allowed")) }
+    if count <= limit {
+        Ok(())
+    } else {
+        Err(format!("{count} {what}, at most {limit} are allowed"))
+    }
 }

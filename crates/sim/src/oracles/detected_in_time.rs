@@ -20,6 +20,7 @@ pub fn is_judged(died: Time, stormy: Option<Time>) -> bool {
 ///
 /// # Errors
 /// It does.
+#[expect(clippy::fn_params_excessive_bools, reason = "what was believed is yes or no")]
 pub fn at_promise(believed: bool, died: Time) -> Result<(), String> {
     if believed { Err(format!("it died at {died:?} and is still called up")) } else { Ok(()) }
 }

@@ -38,7 +38,9 @@ impl Ordered {
                 | formic_register::Message::Accepted { .. },
             ) => (self.registers.contains(&job) || closed, "what it promised or accepted"),
             // Only who keeps the job for its home group must know its end after a crash.
-            Message::AnnounceAck if self.homes.contains(&job) => (closed, "the verdict it confirms"),
+            Message::AnnounceAck if self.homes.contains(&job) => {
+                (closed, "the verdict it confirms")
+            }
             _ => return Ok(()),
         };
         if kept { Ok(()) } else { Err(format!("job {job}: {what} is not durable yet")) }

@@ -29,10 +29,8 @@ mod tests {
     #[test]
     fn a_decision_of_one_of_three_is_noticed() {
         let peer = |n| PeerId::from_bytes([n; 32]);
-        let member = |n| Member {
-            life: Life::new(peer(n), Incarnation(1)),
-            fate: FateId(n.into()),
-        };
+        let member =
+            |n| Member { life: Life::new(peer(n), Incarnation(1)), fate: FateId(n.into()) };
         let mut view = View::found(member(1));
         view.members.extend([member(2), member(3)]);
         assert!(at_decision(&view, &[peer(1), peer(3)].into(), "decides").is_ok());

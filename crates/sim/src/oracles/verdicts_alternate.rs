@@ -4,11 +4,15 @@
 ///
 /// # Errors
 /// What was found instead.
+#[expect(clippy::fn_params_excessive_bools, reason = "what was believed is yes or no")]
 pub fn at_verdict(believed: bool, said: &str) -> Result<(), String> {
     if believed == (said == "down") {
         return Ok(());
     }
-    Err(format!("says {said} of a life that it calls {} already", if believed { "up" } else { "down" }))
+    Err(format!(
+        "says {said} of a life that it calls {} already",
+        if believed { "up" } else { "down" }
+    ))
 }
 
 #[cfg(test)]

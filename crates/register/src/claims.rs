@@ -1,0 +1,276 @@
+//! Exclusive tasks: one valid attempt at a time (healing.md 7.2 and 8).
+//!
+//! ```text
+//!   claimant                              replicas of the task in view e
+//!   Prepare(fence) ---------------------> persist promise, lease; Promise(accepted?)
+//!     nothing accepted: Granted(fence)      another's lease: Held; not above: Lower
+//!     accepted: drive that, do not run
+//!   Renew -------------- every quarter -> lease goes on
+//!   Accept(fence, result) --------------> persist; Accepted
+//!     majority of view e: Committed
+//!   view e+1: replicas of e fall silent (X1), those of e+1 pull a majority of e (X2, X3) and answer
+//! ```
+//!
+//! **Guarantees.** One result per task, fences that rise and go to one life, one unexpired lease while
+//! clock rates differ by less than two percent, nothing said before it is durable, and a decision when
+//! faults end: under loss, duplication, reordering, crashes between any two effects, restarts, growing
+//! and shrinking views (`tests::claims::schedules`). One test per rule in `tests::claims::rules`; two
+//! claimants over three replicas, exhaustively, in `tests::claims::model`.
+//!
+//! **Limits.** A task whose replicas lost a majority between two views is undecided until enough of
+//! them return with their disks; that holds for a task nobody claimed yet, too, from the view in which
+//! its job was accepted (`born`). The last 256 views are known. A job must be forgotten only when
+//! nobody will claim a task of it again. The replicas of a task are found in O(members x log members). A
+//! forced view asks all surviving replicas, and may lose what only the dropped ones knew. Two fences of
+//! equal attempt, promised by different replicas to different lives, may cost the one that was granted
+//! its grant when the set changes: never a second holder, but a second run.
+//!
+//! **Sources.** Lamport, *The Part-Time Parliament*, ACM TOCS 16 (1998); Gray and Cheriton, *Leases*,
+//! SOSP 1989; Lamport, Malkhi, Zhou, *Reconfiguring a State Machine*, SIGACT News 41 (2010). Deviations:
+//! a fence of equal attempt is refused to everybody but its first claimant instead of being ordered by
+//! identity; what is pulled is merged with the own state, one register per task, instead of a log.
+
+mod claimant;
+mod lease;
+mod message;
+mod replica;
+mod sets;
+mod transfer;
+mod vet;
+
+#[cfg(test)]
+mod shift;
+
+use core::mem;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use formic_core::{Epoch, Life, PeerId, Protocol, Sink, Time, earliest};
+
+pub use lease::{LEASE_MAX, LEASE_MIN};
+pub use message::{
+    Ask, Denial, Effect, Event, Fence, Input, Leased, Message, Quorum, Record, Refusal, Snapshot,
+    Stamp, Task, Value,
+};
+pub use replica::REGISTERS_MAX;
+pub use sets::REPLICAS;
+
+use crate::Error;
+
+/// The largest result in bytes: a digest and what a person wants to read of it.
+pub const VALUE_MAX: usize = 1_024;
+/// How many claims a life may have open.
+pub const CLAIMS_MAX: usize = 1_000;
+
+/// One peer's part in all exclusive tasks: claimant of its own, replica of those it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claims<V> {
+    me: Life,
+    now: Time,
+    fresh: bool,
+    quorum: Quorum,
+    views: sets::Views,
+    /// The newest view this peer was ever in, by its disk.
+    oath: Epoch,
+    registers: BTreeMap<Task, replica::Register<V>>,
+    /// Those that wait for the replicas of another view.
+    moving: BTreeSet<Task>,
+    transfer: Option<Time>,
+    claims: BTreeMap<Task, claimant::Claim<V>>,
+    /// The first unused attempt of tasks that were given up in this view: a life uses a fence once.
+    used: BTreeMap<Task, u64>,
+    serial: u64,
+    /// Empty between two inputs.
+    out: Vec<Effect<V>>,
+    /// To the own replica or claimant; handled after what caused it. Empty between two inputs.
+    local: VecDeque<Message<V>>,
+}
+
+impl<V: Value> Claims<V> {
+    /// Takes no part before the first view.
+    pub const fn new(me: Life) -> Self {
+        Self {
+            me,
+            now: Time::ZERO,
+            fresh: true,
+            quorum: Quorum::Held,
+            views: sets::Views::new(),
+            oath: Epoch(0),
+            registers: BTreeMap::new(),
+            moving: BTreeSet::new(),
+            transfer: None,
+            claims: BTreeMap::new(),
+            used: BTreeMap::new(),
+            serial: 0,
+            out: vec![],
+            local: VecDeque::new(),
+        }
+    }
+
+    /// The fence under which this life may run `task` at `now`, if it holds it.
+    pub fn held(&self, task: Task, now: Time) -> Option<Fence> {
+        self.claims.get(&task).and_then(|claim| claim.held(now))
+    }
+
+    /// Whether this life has a claim of `task` open.
+    pub fn claims_task(&self, task: Task) -> bool {
+        self.claims.contains_key(&task)
+    }
+
+    /// Whether a result of `task` may be committed: it was granted, whether or not its lease ran out.
+    pub fn may_commit(&self, task: Task) -> bool {
+        self.claims.get(&task).is_some_and(claimant::Claim::may_commit)
+    }
+
+    /// The decided result of `task`, as far as this peer knows.
+    pub fn decided(&self, task: Task) -> Option<&V> {
+        let register = self.registers.get(&task)?;
+        register.decided.as_ref().map(|(_, value)| value)
+    }
+
+    /// What this replica promised last for `task`.
+    pub fn promised(&self, task: Task) -> Option<Stamp> {
+        self.registers.get(&task).and_then(|register| register.promised)
+    }
+
+    /// The peers that keep `task` in the current view, sorted. O(members x log members).
+    pub fn replicas(&self, task: Task) -> Vec<PeerId> {
+        let view = self.views.current();
+        view.map_or_else(Vec::new, |view| sets::Set::of(view, task.key).peers().to_vec())
+    }
+
+    /// Claims and registers kept here.
+    pub fn entries(&self) -> usize {
+        self.claims.len() + self.registers.len()
+    }
+
+    /// Asserts what must hold between any two inputs.
+    ///
+    /// # Panics
+    /// If an invariant is broken.
+    pub fn check(&self) {
+        assert!(self.out.is_empty() && self.local.is_empty(), "effects are left behind");
+        assert!(self.moving.is_empty() == self.transfer.is_none(), "a transfer has no timer");
+        self.check_claims();
+        for (task, register) in &self.registers {
+            let accepted = register.accepted.as_ref().map(|(stamp, _)| stamp.fence);
+            let promised = register.promised.map(|stamp| stamp.fence);
+            assert!(promised >= accepted, "{task:?}: {accepted:?} accepted above the promise");
+        }
+    }
+
+    fn send(&mut self, to: PeerId, message: Message<V>) {
+        if to == self.me.peer {
+            self.local.push_back(message);
+        } else if let Some(to) = self.views.life(to) {
+            self.out.push(Effect::Send { to, message });
+        }
+    }
+
+    fn record(&mut self, record: Record<V>) {
+        self.out.push(Effect::Persist(record));
+    }
+
+    fn event(&mut self, event: Event<V>) {
+        self.out.push(Effect::Event(event));
+    }
+
+    fn on_message(&mut self, from: Life, message: Message<V>) {
+        match message {
+            Message::Prepare { ask, lease } => self.on_prepare(from, ask, lease),
+            Message::Promise { ask, accepted } => self.on_promise(from, ask, accepted),
+            Message::Accept { ask, value } => self.on_accept(from, ask, value),
+            Message::Accepted { ask } => self.on_accepted(from, ask),
+            Message::Renew { ask, lease, serial } => self.on_renew(from, ask, lease, serial),
+            Message::Renewed { ask, serial } => self.on_renewed(from, ask, serial),
+            Message::Release { task, stamp } => self.on_release(task, stamp),
+            Message::Refuse { ask, why } => self.on_refuse(from, ask, why),
+            Message::Decided { task, born, stamp, value } => {
+                self.learn(task, born, stamp, &value);
+                self.close(task, &value);
+            }
+            Message::Pull { task, born, epoch } => self.on_pull(from, task, born, epoch),
+            Message::State { task, epoch, state } => self.on_state(from, task, epoch, *state),
+            Message::Hint { task, born, epoch } => self.on_hint(from, task, born, epoch),
+            Message::Installed { task, epoch } => self.on_installed(from, task, epoch),
+        }
+    }
+
+    fn on_forget(&mut self, job: formic_core::JobId) {
+        let known = self.registers.len();
+        self.registers.retain(|task, _| task.job != job);
+        self.moving.retain(|task| task.job != job);
+        self.used.retain(|task, _| task.job != job);
+        self.arm_transfer();
+        if self.registers.len() < known {
+            self.record(Record::Forgotten(job));
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        if self.transfer.is_some_and(|at| at <= self.now) {
+            self.on_transfer_timer();
+        }
+        let now = self.now;
+        let due = |claim: &claimant::Claim<V>| claim.deadline().is_some_and(|at| at <= now);
+        let tasks = self.claims.iter().filter(|(_, claim)| due(claim)).map(|(task, _)| *task);
+        for task in tasks.collect::<Vec<_>>() {
+            self.on_claim_timer(task);
+        }
+    }
+
+    fn dispatch(&mut self, input: Input<V>) {
+        match input {
+            Input::Restore(records) => self.restore(records, self.now),
+            Input::View(view) => {
+                self.enter(view);
+                self.used.clear();
+                self.move_claims();
+            }
+            Input::Claim { task, born, attempt, lease } => self.claim(task, born, attempt, lease),
+            Input::Commit { task, value } => self.on_commit(task, value),
+            Input::Release { task } => self.on_release_claim(task),
+            Input::Forget(job) => self.on_forget(job),
+            Input::Quorum(quorum) => self.quorum = quorum,
+            Input::Message { from, message } => {
+                self.views.met(from);
+                self.on_message(from, message);
+            }
+            Input::Deadline => self.on_deadline(),
+        }
+        while let Some(message) = self.local.pop_front() {
+            self.on_message(self.me, message);
+        }
+    }
+}
+
+impl<V: Value> Protocol for Claims<V> {
+    type Input = Input<V>;
+    type Effect = Effect<V>;
+    type Error = Error;
+
+    fn handle(
+        &mut self,
+        now: Time,
+        input: Input<V>,
+        out: &mut impl Sink<Effect<V>>,
+    ) -> Result<(), Error> {
+        if now < self.now {
+            return Err(Error::ClockWentBack { last: self.now, now });
+        }
+        self.vet(&input)?;
+        self.now = now;
+        self.fresh = false;
+        self.dispatch(input);
+        let mut effects = mem::take(&mut self.out);
+        // I10: the order of the effects is what makes things durable before they are said.
+        if !formic_core::rule!("register/durable") {
+            effects.sort_by_key(|effect| matches!(effect, Effect::Persist(_)));
+        }
+        effects.into_iter().for_each(|effect| out.push(effect));
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.claims.values().map(claimant::Claim::deadline).fold(self.transfer, earliest)
+    }
+}
