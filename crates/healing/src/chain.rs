@@ -154,11 +154,16 @@ impl Healing {
         if !is_news || !room {
             return;
         }
-        let entry = self.chain.admits.entry(member.life.peer).or_insert((member, self.now));
-        if entry.0.life < member.life {
-            *entry = (member, self.now);
+        let known = self.chain.admits.get(&member.life.peer);
+        let is_new = known.is_none_or(|(known, _)| known.life < member.life);
+        if is_new {
+            self.chain.admits.insert(member.life.peer, (member, self.now));
         }
-        self.chain.stir();
+        // What was just passed on is not passed on again for being asked again: two peers that each
+        // take the other for the first in line would never stop.
+        if is_new || self.chain.ask_at.is_none() {
+            self.chain.stir();
+        }
     }
 
     /// Makes a view the present one.

@@ -67,6 +67,7 @@ impl Healing {
         }
         subject.heard = now;
         subject.probing = None;
+        let told = subject.told;
         let was_mute = core::mem::take(&mut subject.mute);
         let was = core::mem::replace(&mut subject.belief, Belief::Alive);
         if was == Belief::Alive && !was_mute {
@@ -76,6 +77,8 @@ impl Healing {
         match was {
             Belief::Alive => {}
             Belief::Unheard => self.on_first_heard(place),
+            // It was missed before it was ever heard.
+            Belief::Suspect { .. } if told != Told::Up => self.on_first_heard(place),
             Belief::Suspect { .. } => self.event(Event::Cleared { life }),
             Belief::Condemned { .. } => self.on_return(place),
         }

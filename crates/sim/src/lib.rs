@@ -17,7 +17,7 @@
 //! twice). Every draw is a hash of the seed and the identity of what is decided; a message's draws
 //! depend on its link alone. The oracles notice when a rule of the protocol is missing: seeds caught
 //! of 1 to 3,000, by `RUSTFLAGS="--cfg formic_ablate" FORMIC_ABLATE=completion/RULE cargo run --release
-//! -p xtask -- sim --seeds 3000`; `cargo xtask mutants` removes them all in turn:
+//! -p xtask -- sim completion --seeds 3000`; `cargo xtask mutants` removes them all in turn:
 //!
 //! | rule | seeds caught | by |
 //! |---|---|---|
@@ -43,11 +43,13 @@
 //! [`detect`] measures failure detectors beside each other and asserts what healing promises
 //! (`detect::tests::ours`).
 //!
-//! **Limits.** One profile, [`completion`], and [`comparators`]; there, failures are detected by an oracle
-//! with delays, not by heartbeats; disks are honest; peers do not lie. No partitions, no shrinking. Two kinds
-//! of runs are not judged for their end, and counted: those whose home group lost its quorum before it
-//! had stored the job (`Report::waived`), and those in which all that knew the verdict died for good
-//! (`Report::untold`).
+//! **Limits.** Two judged profiles: [`node`] (whole shipped nodes: links, disks, processes, agents, faults
+//! from a plan that is a text) and [`completion`] (that machine alone, with up to 200 peers). In
+//! [`completion`] an oracle with delays detects failures, and there are no partitions and no shrinking. In
+//! both, disks lose only what was not durable, and peers do not lie. What is not judged for its end is
+//! counted: completion runs whose home group lost its quorum before it had stored the job
+//! (`Report::waived`) or in which all that knew the verdict died for good (`Report::untold`), node runs
+//! whose last view lost its majority for good (`node::Report::waived`).
 //!
 //! The comparators are as published: no retries, no detector, one message per signal; a schedule there has
 //! at most one fault.

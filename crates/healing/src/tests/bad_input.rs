@@ -4,7 +4,7 @@ use std::sync::Arc;
 use formic_core::{Blame as _, Epoch, Fault, Protocol as _, Time, View};
 
 use super::world::{World, life, member, ms};
-use crate::{Beat, Config, Cut, Error, Evidence, Healing, Input, Message};
+use crate::{Beat, Config, Cut, Effect, Error, Evidence, Healing, Input, Message};
 
 fn world() -> World {
     let mut world = World::new(12, 1);
@@ -45,6 +45,27 @@ fn an_overtaken_beat_is_neither_misbehaviour_nor_a_sign_of_life() {
     let before = format!("{:?}", world.hosts[0].machine);
     world.feed(0, Input::Message { from: life(5, 1), message: beat(999) });
     assert_eq!(format!("{:?}", world.hosts[0].machine), before, "nothing changes");
+}
+
+#[test]
+fn who_is_asked_again_passes_nothing_on_again() {
+    let mut world = world();
+    // Neither of them knows who is first in line by now; each takes the other for it.
+    let last = world.hosts.len() - 1;
+    let asks = |out: &[Effect]| {
+        let ask = |it: &&Effect| matches!(it, Effect::Send { message: Message::Ask { .. }, .. });
+        out.iter().filter(ask).count()
+    };
+    let mut ask = |at| {
+        let (machine, mut out) = (&mut world.hosts[last].machine, Vec::new());
+        let message = Message::Ask { member: member(50, 1) };
+        let input = Input::Message { from: life(0, 1), message };
+        machine.handle(world.now + at, input, &mut out).unwrap();
+        machine.handle(world.now + at, Input::Deadline, &mut out).unwrap();
+        asks(&out)
+    };
+    assert_eq!(ask(Duration::ZERO), 1);
+    assert_eq!(ask(Duration::from_micros(50)), 0);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use core::time::Duration;
+use std::sync::Arc;
 
-use super::world::{World, life};
-use crate::{Busy, Cause, Event};
+use formic_core::{Protocol as _, Random, View};
+
+use super::world::{World, life, member, ms};
+use crate::{Busy, Cause, Config, Effect, Event, Fate, Healing, Input};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -118,4 +121,24 @@ fn whoever_holds_nothing_beats_once_a_second_and_is_still_found() {
     let latest = latest(&world, 4, at);
     assert!(latest <= 4_000, "a quiet peer's death was known after {latest} ms");
     assert_eq!(world.false_downs(), 9);
+}
+
+#[test]
+fn who_is_missed_before_it_is_heard_is_up_once_it_is() {
+    let mut one = Healing::new(Config::default(), member(0, 1), Random::new(7)).unwrap();
+    let mut out = Vec::new();
+    let members = (0..4).map(|n| member(n, 1)).collect();
+    let view = Arc::new(View { members, ..View::found(member(0, 1)) });
+    one.handle(ms(0), Input::Joined(view), &mut out).unwrap();
+    let mut now = ms(0);
+    while let Some(at) = one.deadline().filter(|at| *at < ms(3_000)) {
+        now = now.max(at);
+        one.handle(now, Input::Deadline, &mut out).unwrap();
+    }
+    let other = life(1, 1);
+    assert!(now > ms(100), "its silence was waited for");
+    assert!(!out.contains(&Effect::Event(Event::Up { life: other })));
+    let link = Input::LinkUp { life: other, fate: Fate::Own };
+    one.handle(now, link, &mut out).unwrap();
+    assert!(out.contains(&Effect::Event(Event::Up { life: other })));
 }

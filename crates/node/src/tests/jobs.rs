@@ -107,3 +107,30 @@ fn spawners_wait_while_too_much_is_held() {
     world.run_for(60 * SECOND);
     world.assert_complete(job, tasks(2, 30));
 }
+
+#[test]
+fn who_left_founds_a_mesh_of_its_own() {
+    let mut world = World::of(3);
+    let job = world.submit(SEED, tree(1, 2, "t"));
+    world.run_for(10 * SECOND);
+    world.assert_complete(job, tasks(1, 2));
+    (0..3).for_each(|n| world.feed(n, Input::Leave));
+    world.run_for(SECOND);
+    world.start(SEED);
+    world.run_for(SECOND);
+    let again = world.submit(SEED, tree(1, 2, "again"));
+    world.run_for(10 * SECOND);
+    world.assert_complete(again, tasks(1, 2));
+}
+
+#[test]
+fn who_left_with_a_job_open_comes_back_to_it() {
+    let mut world = World::of(3);
+    let job = world.submit(SEED, tree(3, 4, "t"));
+    world.run_for(150_000);
+    (0..3).for_each(|n| world.feed(n, Input::Leave));
+    world.run_for(10 * SECOND);
+    (0..3).for_each(|n| world.start(n));
+    world.run_for(30 * SECOND);
+    world.assert_complete(job, tasks(3, 4));
+}

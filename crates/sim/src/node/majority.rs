@@ -15,7 +15,7 @@ impl World<'_> {
         self.claim("minority_mute", result.map_err(|what| format!("p{host} {what}")));
     }
 
-    /// Peers that this one could reach in the last moments, also through others.
+    /// Peers that this one could hear in the last moments, also through others.
     fn reachable(&self, host: usize) -> BTreeSet<PeerId> {
         let recent = |since: Option<formic_core::Time>| since.is_none_or(|at| at + LAG >= self.now);
         let there = |host: usize| {
@@ -23,9 +23,7 @@ impl World<'_> {
             recent(state.frozen)
                 && (state.is_running() || recent(state.died) && state.died.is_some())
         };
-        let open = |a: usize, b: usize| {
-            recent(self.sky.cut_since(a, b)) && recent(self.sky.cut_since(b, a))
-        };
+        let open = |to: usize, from: usize| recent(self.sky.cut_since(from, to));
         let (mut known, mut fresh) = (BTreeSet::from([host]), vec![host]);
         while let Some(next) = fresh.pop() {
             for other in 0..self.hosts.len() {

@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a text is no plan. The fault of whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: expected {expected}, found {found:?}")]
+#[error("{}expected {expected}, found {found:?}", at_line(*.line))]
 pub struct BadPlan {
     /// Counted from 1; 0 if it is no line of a file.
     pub line: usize,
@@ -23,6 +23,10 @@ pub struct BadPlan {
     pub expected: &'static str,
     /// What is there.
     pub found: String,
+}
+
+fn at_line(line: usize) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
 }
 
 impl BadPlan {
