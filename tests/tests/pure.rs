@@ -158,7 +158,6 @@ fn member_messages() -> Vec<(&'static str, Message)> {
         ("mesh_same", M::Same),
         ("mesh_cast", M::Cast(CastMessage::Cast { cast: Arc::new(cast), follows: Some(2) })),
         ("mesh_refused", M::Refused { reason: Refusal::WrongMesh { ours: mesh } }),
-        ("mesh_pledge", M::Pledge),
         ("mesh_delta", M::Delta { mesh, records: vec![record], slots: vec![] }),
         ("mesh_leave", M::Leave),
     ];

@@ -36,22 +36,12 @@ impl Mesh {
                 let member = Member { life: from, fate };
                 self.admit(now, mesh, (member, wanted, record), out)
             }
-            _ => self.knocked_outside(from, wanted),
+            _ => Some(Message::Refused { reason: Refusal::Outside }),
         };
         if let Some(message) = answer {
             out.push(Effect::Send { to: from, message });
         }
         Ok(())
-    }
-
-    fn knocked_outside(&mut self, from: Life, wanted: Option<Digest>) -> Option<Message> {
-        let pledges =
-            self.mesh.is_none() && wanted.is_none() && self.join.may_pledge(self.me, from);
-        if pledges {
-            self.join.pledge(from);
-            return Some(Message::Pledge);
-        }
-        Some(Message::Refused { reason: Refusal::Outside })
     }
 
     /// Welcomes a member, refuses, or lets the knocker wait for its view (no answer yet).
@@ -195,25 +185,6 @@ impl Mesh {
         } else if self.search.asked.insert(from.peer) {
             let message = Message::Who { max: crate::message::WHO_MAX };
             out.push(Effect::Send { to: from, message });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn on_pledge(
-        &mut self,
-        from: Life,
-        out: &mut impl Sink<Effect>,
-    ) -> Result<(), Error> {
-        if !self.join.has_knocked(from) {
-            return Err(Error::Unasked { from });
-        }
-        self.join.answered(from);
-        let seeds = self.foreign_seeds().count();
-        if self.mesh.is_none() && seeds > 0 && self.join.pledged(from, seeds) {
-            let mesh = Digest::of(&[b"formic/mesh/1", &self.me.to_bytes()]);
-            self.mesh = Some(mesh);
-            self.place = Place::Founding;
-            out.push(Effect::Event(Event::Founded { mesh }));
         }
         Ok(())
     }

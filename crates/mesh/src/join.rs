@@ -1,9 +1,9 @@
-//! The way into a mesh, seen from outside: knocks and pledges.
+//! The way into a mesh, seen from outside: knocks.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use formic_core::{Life, PeerId, Time};
+use formic_core::{Life, Time};
 
 /// How often a member is knocked at before the next round.
 const TRIES: u32 = 3;
@@ -13,10 +13,6 @@ const TRIES: u32 = 3;
 pub(crate) struct Join {
     /// Whose answer is awaited.
     knocked: BTreeMap<Life, Knock>,
-    /// Whom this peer joins if that one founds a mesh.
-    pledged_to: Option<Life>,
-    /// Who joins if this peer founds a mesh.
-    pledged_by: BTreeSet<PeerId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,37 +61,10 @@ impl Join {
 
     /// Somebody let this peer in, or it founds a mesh. Who else was asked may still answer.
     pub(crate) fn welcomed(&mut self) {
-        self.pledged_to = None;
-        self.pledged_by.clear();
         self.knocked.values_mut().for_each(|knock| knock.again_at = None);
     }
 
     pub(crate) fn link_lost(&mut self, life: Life) {
         self.knocked.remove(&life);
-        self.pledged_by.remove(&life.peer);
-        if self.pledged_to == Some(life) {
-            self.pledged_to = None;
-        }
-    }
-
-    /// Whether this outsider pledges to `life`: to one smaller peer at a time, and never once others
-    /// count on this peer itself.
-    pub(crate) fn may_pledge(&self, me: Life, life: Life) -> bool {
-        life.peer < me.peer
-            && self.pledged_by.is_empty()
-            && self.pledged_to.is_none_or(|to| to == life)
-    }
-
-    pub(crate) fn pledge(&mut self, life: Life) {
-        self.pledged_to = Some(life);
-    }
-
-    /// Takes a pledge; true if every one of `seeds` seeds has pledged, so that this peer founds.
-    pub(crate) fn pledged(&mut self, by: Life, seeds: usize) -> bool {
-        if self.pledged_to.is_some() {
-            return false;
-        }
-        self.pledged_by.insert(by.peer);
-        self.pledged_by.len() >= seeds
     }
 }

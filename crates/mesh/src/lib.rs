@@ -51,8 +51,8 @@
 //!   (`tests::join::a_knock_in_vain_leaves_nothing_behind`).
 //! - An identity is in use once: another process with it is refused by name
 //!   (`tests::join::a_second_process_with_the_same_identity_is_refused`).
-//! - A peer founds a mesh only if it is told to, or if every one of its seeds pledged to join it
-//!   (`tests::join::two_peers_that_join_each_other_form_one_mesh`).
+//! - A peer founds a mesh only if it is told to: one that finds nobody goes on looking
+//!   (`tests::join::peers_that_only_know_outsiders_found_no_mesh`).
 //! - A message that breaks a limit changes nothing and names its sender (`tests::bad_input`).
 //!
 //! **Limits.** Full mesh of at most [`MEMBERS_MAX`] members; other shapes, and casts over relays, do

@@ -283,7 +283,6 @@ impl Mesh {
                 self.on_welcome(now, from, (mesh, view, records), out)
             }
             Message::Refused { reason } => self.on_refused(from, reason, out),
-            Message::Pledge => self.on_pledge(from, out),
             Message::Who { max } => {
                 self.on_who(now, from, max, out);
                 Ok(())

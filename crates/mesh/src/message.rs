@@ -41,8 +41,6 @@ pub enum Message {
         /// Why.
         reason: Refusal,
     },
-    /// I belong to no mesh either, and if nobody lets us in I join the one that you found.
-    Pledge,
     /// Whom do you know?
     Who {
         /// At most so many, up to 32.
@@ -101,7 +99,6 @@ impl Message {
             | Self::Cast(CastMessage::Cast { .. }) => Class::Data,
             Self::Knock { .. }
             | Self::Refused { .. }
-            | Self::Pledge
             | Self::Who { .. }
             | Self::Peers { .. }
             | Self::Root { .. }
