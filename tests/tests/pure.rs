@@ -173,7 +173,8 @@ fn healing_messages() -> Vec<(&'static str, Message)> {
     use formic_healing::{Beat, Cause, Cut, Evidence, Message as M};
     let (epoch, life) = (Epoch(4), life(2));
     let beat = Beat { epoch, view: 5, seq: 300, promise_ms: 100, lag_ms: 2, condemned: 6 };
-    let alerts = Evidence::Alerts { alerts: vec![(self::life(1), 9)], lost: vec![self::life(3)] };
+    let alerts =
+        Evidence::Alerts { epoch, alerts: vec![(self::life(1), 9)], lost: vec![self::life(3)] };
     let member = Member { life, fate: FateId(2) };
     let cut = Arc::new(Cut { evict: vec![(self::life(3), Cause::Silent)], admit: vec![member] });
     let ballot = formic_register::Ballot { round: 1, rank: 0 };

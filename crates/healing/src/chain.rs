@@ -181,8 +181,10 @@ impl Healing {
         self.event(Event::View { view: Arc::clone(&view) });
         gone.iter().for_each(|subject| self.bury(subject, &view));
         self.returned.retain(|_, life| !view.contains(*life));
-        let linked: Vec<Life> = self.links.values().map(|(life, _)| *life).collect();
-        linked.into_iter().for_each(|life| self.heard(life));
+        // A link to a member that was heard before is no news: its silence goes on.
+        let linked = self.links.values().map(|(life, _)| *life);
+        let news: Vec<Life> = linked.filter(|life| !self.has_heard(*life)).collect();
+        news.into_iter().for_each(|life| self.heard(life));
         self.doubt();
         self.beat_soon();
         self.reassign();
@@ -194,6 +196,10 @@ impl Healing {
 
     fn begin_vote(&mut self, view: &Arc<View>, origin: Origin) {
         let chain = &mut self.chain;
+        // A newcomer, or one that was away, may not have the views between: what is shown must chain.
+        if chain.log.back().is_some_and(|last| last.hash() != view.previous) {
+            chain.log.clear();
+        }
         chain.log.push_back(Arc::clone(view));
         if chain.log.len() > LOG_MAX {
             chain.log.pop_front();

@@ -87,6 +87,13 @@ impl Healing {
         }
     }
 
+    /// Whether this very life is a member that was heard in this life's time.
+    pub(crate) fn has_heard(&self, life: Life) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        let place = watch.place_of(life);
+        place.is_some_and(|place| watch.subject(place).belief != Belief::Unheard)
+    }
+
     fn on_first_heard(&mut self, place: Place) {
         let Some(watch) = &mut self.watch else { return };
         let subject = watch.subject_mut(place);

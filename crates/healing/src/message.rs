@@ -121,6 +121,8 @@ pub struct Beat {
 pub enum Evidence {
     /// Its observers miss it.
     Alerts {
+        /// The view whose observers they are. A verdict holds in later views too.
+        epoch: Epoch,
         /// Who misses it, each with the last beat heard.
         alerts: Vec<(Life, u64)>,
         /// Observers that are silent themselves.

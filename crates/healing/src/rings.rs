@@ -135,6 +135,16 @@ impl Rings {
         order[rank + 1..].iter().chain(&order[..rank]).copied()
     }
 
+    /// Whether a member can be an observer of another, or stand in for one.
+    pub(crate) fn may_watch(&self, observer: Place, subject: Place) -> bool {
+        self.fates[usize::from(observer)] != self.fates[usize::from(subject)]
+    }
+
+    /// Whether a member is an observer of another, stand-ins not counted.
+    pub(crate) fn has_seat(&self, observer: Place, subject: Place) -> bool {
+        self.seats[usize::from(subject)].iter().any(|seat| seat.observer == observer)
+    }
+
     /// Whose observer this member is, stand-ins not counted.
     pub(crate) fn subjects(&self, observer: Place) -> &[Place] {
         &self.subjects[usize::from(observer)]

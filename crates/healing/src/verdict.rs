@@ -120,9 +120,9 @@ impl Healing {
         let most = watch.rings.observers * 4 + 8;
         for (life, _) in suspects.iter().take(most) {
             let Some(subject) = watch.place_of(*life) else { continue };
-            // Whether a stand-in is one depends on verdicts that may not have arrived here yet.
-            let seated = watch.watches(observer, subject);
-            if subject == observer || !seated && !watch.subjects.iter().any(|s| s.is_out()) {
+            // Whether a stand-in is one depends on verdicts that may not have arrived here yet: a voice
+            // without a seat is no lie. It is not counted (`voices`).
+            if !watch.rings.may_watch(observer, subject) {
                 return Err(Error::NotObserver { from, life: *life });
             }
         }
@@ -214,7 +214,8 @@ impl Healing {
             let life = |place: &Place| watch.subject(*place).life();
             let alerts = voices.fresh.iter().map(|(place, seq)| (life(place), *seq)).collect();
             let lost = voices.lost.iter().map(life).collect();
-            self.condemn(subject, Evidence::Alerts { alerts, lost });
+            let epoch = watch.view.epoch;
+            self.condemn(subject, Evidence::Alerts { epoch, alerts, lost });
             return;
         }
         if voices.fresh.len() < needed.1 {
@@ -333,27 +334,23 @@ impl Healing {
         let Some(watch) = self.watch.as_ref().filter(|watch| watch.view.epoch == epoch) else {
             return Ok(());
         };
-        let (Some(subject), Evidence::Alerts { alerts, lost }) = (watch.place_of(life), evidence)
+        let (Some(subject), Evidence::Alerts { epoch: reached, alerts, lost }) =
+            (watch.place_of(life), evidence)
         else {
             return Ok(());
         };
-        let seats: BTreeSet<Life> = watch
-            .posts(subject)
-            .iter()
-            .flat_map(|post| [Some(post.observer), post.stand_in])
-            .flatten()
-            .map(|place| watch.subject(place).life())
-            .collect();
-        // Stand-ins that take a lost observer's seat are known to those who hold that one condemned.
-        let voices: BTreeSet<Life> = alerts.iter().map(|(life, _)| *life).collect();
-        let strangers = voices.difference(&seats).count();
-        let known = voices.len() - strangers.saturating_sub(lost.len());
-        let counted = known + lost.iter().filter(|life| seats.contains(life)).count();
-        let (needed, alive) = watch.needed();
-        if counted < needed || known < alive {
-            return Err(Error::BadVerdict { from, life, counted, needed });
+        // Who observed whom in an earlier view is not known here any more.
+        if *reached < epoch {
+            return Ok(());
         }
-        Ok(())
+        let (needed, alive) = watch.needed();
+        let voices = watch.count(subject, alerts.iter().map(|(life, _)| *life), lost);
+        let counted = voices.map_or(0, |(heard, lost)| heard + lost);
+        let enough = counted >= needed && voices.is_some_and(|(heard, _)| heard >= alive);
+        if enough && *reached == epoch {
+            return Ok(());
+        }
+        Err(Error::BadVerdict { from, life, counted, needed })
     }
 
     pub(crate) fn on_verdict(

@@ -237,6 +237,32 @@ impl Watch {
             .any(|post| post.observer == observer || post.stand_in == Some(observer))
     }
 
+    /// Voices of a verdict: distinct members that miss the subject, and lost observers. `None`: no state
+    /// of this view gives this verdict. Which member stands in for a lost observer depends on what
+    /// its sender knew, so any other process may; but there are no more voices than seats.
+    pub(crate) fn count(
+        &self,
+        subject: Place,
+        alerts: impl Iterator<Item = Life>,
+        lost: &[Life],
+    ) -> Option<(usize, usize)> {
+        let mut voices = BTreeSet::new();
+        for life in alerts {
+            let place = self.place_of(life)?;
+            if !self.rings.may_watch(place, subject) || !voices.insert(place) {
+                return None;
+            }
+        }
+        let heard = voices.len();
+        for life in lost {
+            let place = self.place_of(*life)?;
+            if !self.rings.has_seat(place, subject) || !voices.insert(place) {
+                return None;
+            }
+        }
+        (voices.len() <= self.rings.observers).then_some((heard, voices.len() - heard))
+    }
+
     /// Recomputes whom this peer watches.
     pub(crate) fn assign(&mut self) -> Vec<Place> {
         let Some(me) = self.me else { return Vec::new() };

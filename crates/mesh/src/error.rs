@@ -138,12 +138,6 @@ pub enum Error {
         /// Whose record it brought.
         owner: Life,
     },
-    /// An answer to a knock or question that was never sent. The sender's fault.
-    #[error("{from} answered a question that was never asked")]
-    Unasked {
-        /// Who answered.
-        from: Life,
-    },
     /// News of another mesh. The sender's fault.
     #[error("{from} speaks for mesh {theirs}, this is {ours}")]
     WrongMesh {
@@ -161,7 +155,6 @@ impl Error {
         match self {
             Self::BadRecord { from, .. }
             | Self::ForeignRecord { from, .. }
-            | Self::Unasked { from }
             | Self::WrongMesh { from, .. }
             | Self::CastRules { from, .. }
             | Self::SyncRules { from, .. }

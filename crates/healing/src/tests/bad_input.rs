@@ -76,6 +76,7 @@ fn a_verdict_is_recounted() {
         epoch,
         life: life(5, 1),
         evidence: Evidence::Alerts {
+            epoch,
             alerts: alerts.into_iter().map(|n| (life(n, 1), 9_999)).collect(),
             lost: vec![],
         },
@@ -96,9 +97,15 @@ fn an_alert_of_somebody_who_does_not_watch_counts_for_nothing() {
     let stranger = (1..40)
         .find(|n| *n != 7 && !watch.watches(watch.place_of(life(*n, 1)).unwrap(), subject))
         .unwrap();
+    // Its peer may have to stand in for observers that this one believes in: no lie, but no voice.
     let alert = Message::Alert { epoch, suspects: vec![(life(7, 1), 3)] };
-    let error = refused(&mut world, stranger, alert);
-    assert_eq!(error, Error::NotObserver { from: life(stranger, 1), life: life(7, 1) });
+    let machine = &mut world.hosts[0].machine;
+    let input = Input::Message { from: life(stranger, 1), message: alert };
+    machine.handle(world.now, input, &mut Vec::new()).unwrap();
+    assert_eq!(machine.counters().verdicts, 0);
+    let own = Message::Alert { epoch, suspects: vec![(life(7, 1), 3)] };
+    let error = refused(&mut world, 7, own);
+    assert_eq!(error, Error::NotObserver { from: life(7, 1), life: life(7, 1) });
 }
 
 #[test]

@@ -73,11 +73,22 @@ fn lies_about_oneself_are_refused() {
     let (records, slots) = (vec![record(2)], vec![]);
     let other = Message::Delta { mesh: Digest::of(&[b"other"]), records, slots };
     assert!(matches!(refused(&mut mesh, from(2, other)), Error::WrongMesh { .. }));
+}
+
+#[test]
+fn answers_that_nobody_waits_for_change_nothing() {
+    let mut mesh = founder(1);
     let view = view(2, &[1, 2]);
-    let unasked = Message::Welcome { mesh: mesh_id(), view, records: vec![record(2)] };
-    assert!(matches!(refused(&mut mesh, from(2, unasked)), Error::Unasked { .. }));
-    let unasked = Message::Peers { peers: vec![] };
-    assert!(matches!(refused(&mut mesh, from(2, unasked)), Error::Unasked { .. }));
+    let answers = [
+        Message::Welcome { mesh: mesh_id(), view, records: vec![record(2)] },
+        Message::Refused { reason: Refusal::Outside },
+        Message::Peers { peers: vec![(life(3).peer, vec![])] },
+    ];
+    for answer in answers {
+        let before = mesh.clone();
+        assert_eq!(handle(&mut mesh, from(2, answer)).unwrap(), []);
+        assert_eq!(mesh, before);
+    }
 }
 
 #[test]

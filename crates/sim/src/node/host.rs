@@ -61,6 +61,8 @@ pub(super) struct Host {
     pub(super) life: Life,
     /// How often it started: tells its lives apart where the identity changes.
     pub(super) born: u64,
+    /// When it started last.
+    pub(super) began: Time,
     /// How often it lost its disk.
     pub(super) identity: u64,
     pub(super) state: State,
@@ -101,6 +103,7 @@ impl Host {
             peer,
             life,
             born: 0,
+            began: Time::ZERO,
             identity: 0,
             state: State::Absent,
             node: None,

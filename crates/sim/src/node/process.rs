@@ -1,6 +1,7 @@
 //! Processes: they start, die in the middle of a turn, stand still, come back with or without a disk.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use formic_core::{Digest, FateId, Incarnation, Life, Time};
 use formic_node::{Config, Input, Node};
@@ -17,7 +18,11 @@ use super::{
 use crate::{
     engine::Detail,
     marks::Mark,
-    oracles::{bounded, detected_in_time, durable_first::Ordered},
+    oracles::{
+        bounded,
+        detected_in_time::{self, Judged},
+        durable_first::Ordered,
+    },
 };
 
 /// Peers that others ask first.
@@ -36,6 +41,7 @@ impl World<'_> {
         let secret = self.secret(peer);
         let host = &mut self.hosts[peer];
         host.born += 1;
+        host.began = self.now;
         let incarnation = host.life.incarnation.next();
         let life = Life::new(secret.public().peer_id(), incarnation);
         (host.life, host.state) = (life, State::Running);
@@ -185,22 +191,48 @@ impl World<'_> {
     /// In good weather everybody who runs now will know in time.
     fn expect_detection(&mut self, peer: usize) {
         let dead = self.hosts[peer].life;
-        let at = self.now + detected_in_time::PROMISE + detected_in_time::SLACK;
         for host in 0..self.hosts.len() {
             let observer = &self.hosts[host];
             if observer.is_running() && observer.frozen.is_none() && observer.up.contains(&dead) {
-                self.queue.push(at, What::Detect { host, born: observer.born, dead });
+                for promise in [detected_in_time::PROMISE, detected_in_time::PROMISE_TOGETHER] {
+                    let at = self.now + promise + detected_in_time::SLACK;
+                    self.queue.push(at, What::Detect { host, born: observer.born, dead, promise });
+                }
             }
         }
     }
 
-    pub(super) fn detect(&mut self, host: usize, born: u64, dead: Life) {
+    /// Peers that died or began so near to a death that their verdicts were missing.
+    fn company(&self, dead: Life, died: Time) -> (usize, usize) {
+        let near = |at: Time| at + detected_in_time::PROMISE_TOGETHER >= died;
+        let mut company = BTreeSet::new();
+        for (life, at) in &self.truth.dead {
+            if *life != dead && near(*at) {
+                company.insert(life.peer);
+            }
+        }
+        for host in self.hosts.iter().filter(|host| host.is_running()) {
+            if host.began + detected_in_time::BEGINNING >= died {
+                company.insert(host.life.peer);
+            }
+        }
+        company.remove(&dead.peer);
+        (company.len(), self.hosts.len())
+    }
+
+    pub(super) fn detect(&mut self, (host, born): (usize, u64), dead: Life, promise: Duration) {
         let Some(died) = self.truth.dead.get(&dead).copied() else { return };
         let observer = &self.hosts[host];
         let stalled = self.truth.stalled.get(&host).is_some_and(|until| *until >= died);
         let fair = observer.is(born) && observer.frozen.is_none() && !stalled;
         let stormy = self.sky.is_stormy().then_some(self.now).or(self.sky.stormy);
-        if fair && detected_in_time::is_judged(died, stormy) {
+        let judged = detected_in_time::judged(died, stormy, self.company(dead, died));
+        let promised = match judged {
+            Judged::Never => None,
+            Judged::Alone => Some(detected_in_time::PROMISE),
+            Judged::Together => Some(detected_in_time::PROMISE_TOGETHER),
+        };
+        if fair && promised == Some(promise) {
             self.report.detections += 1;
             let result = detected_in_time::at_promise(observer.up.contains(&dead), died);
             self.claim(

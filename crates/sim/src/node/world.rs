@@ -60,6 +60,7 @@ pub(super) enum What {
     Calm,
     Look,
     Detect {
+        promise: Duration,
         host: usize,
         born: u64,
         dead: Life,
@@ -201,7 +202,7 @@ impl<'a> World<'a> {
             What::Thaw { host, since } => self.thaw(host, since),
             What::Calm => self.calm(),
             What::Look => self.look(),
-            What::Detect { host, born, dead } => self.detect(host, born, dead),
+            What::Detect { host, born, dead, promise } => self.detect((host, born), dead, promise),
             What::Wake { host, born } if self.hosts[host].is(born) => self.wake(host),
             What::Durable { host, born } if self.hosts[host].is(born) => self.durable(host),
             What::Works { host, born, task, run } if self.hosts[host].is(born) => {
