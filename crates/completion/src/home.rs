@@ -120,6 +120,10 @@ impl Completion {
     }
 
     pub(crate) fn on_home_put(&mut self, from: Life, spec: Arc<JobSpec>) {
+        // The verdict was sent instead: a job that is over is not kept anew, it would restart after a crash.
+        if self.closed.is_some() {
+            return;
+        }
         if self.home.spec.is_none()
             && let Some(rank) = spec.home.iter().position(|life| *life == self.me)
         {
@@ -354,7 +358,12 @@ impl Completion {
 
     /// Without rank 0 every home life passes the job on: the next rank may never have heard of it.
     fn first_is_gone(&self) -> bool {
-        self.home.lives.first().is_some_and(|first| self.members.is_down(*first))
+        // Whoever is back from its disk meets all that are there: whom it does not meet is gone.
+        let unmet = |first: &Life| {
+            self.home.origin == Origin::Restored && !self.members.has_met(first.peer)
+        };
+        let first = self.home.lives.first();
+        first.is_some_and(|first| self.members.is_down(*first) || unmet(first))
     }
 
     fn lower_ranks_are_gone(&self, rank: usize) -> bool {

@@ -498,7 +498,11 @@ impl Node {
         }
         let opens = matches!(
             message,
-            Job::HomePut { .. } | Job::Work { .. } | Job::Probe { .. } | Job::Announce { .. }
+            Job::HomePut { .. }
+                | Job::HomeBack
+                | Job::Work { .. }
+                | Job::Probe { .. }
+                | Job::Announce { .. }
         );
         if !opens || self.jobs.is_full() {
             self.counters.unknown_jobs += 1;
