@@ -5,7 +5,7 @@ use formic_core::Life;
 use formic_healing::{
     Busy, Effect as HealingEffect, Event as Verdict, Input as HealingInput, Standing,
 };
-use formic_mesh::{Event as Membership, Input as MeshInput};
+use formic_mesh::{Event as Membership, Input as MeshInput, Refusal};
 use formic_work::Input as WorkInput;
 
 use crate::{Effect, Event, Message, Node, Record, Reply, step::Step};
@@ -42,6 +42,11 @@ impl Node {
             Membership::Joined { mesh, members } => {
                 self.out.push(Effect::Persist(Record::Mesh(mesh)));
                 Event::Joined { mesh, members }
+            }
+            // The mesh took this life in and held it for dead before it knew.
+            Membership::Refused { reason: Refusal::StaleLife { .. }, .. } if !self.is_leaving() => {
+                self.out.push(Effect::Reborn { incarnation: self.me.incarnation.next() });
+                return;
             }
             Membership::Refused { by, reason } => {
                 Event::JoinRefused { reason: format!("{by} refused: {reason}") }

@@ -23,7 +23,8 @@ pub struct Config {
     /// Candidates asked at once: `1..=64`, default 3. More costs messages and finds the least loaded
     /// more surely.
     pub probes: usize,
-    /// How long answers to a probe are awaited: `1 ms..=10 s`, default 20 ms.
+    /// How long answers to a probe are awaited at least: `1 ms..=10 s`, default 20 ms. Where nobody answered, or
+    /// answers took longer than half of it, the next probe waits longer, up to 2 s.
     pub probe_timeout: Duration,
     /// How long a peer that gave a task back is not asked for it again: `0..=60 s`, default 200 ms.
     pub avoid_for: Duration,

@@ -29,6 +29,7 @@ pub(crate) enum Phase {
         id: u64,
         asked: BTreeSet<Life>,
         promises: BTreeMap<Life, Promised>,
+        since: Time,
         until: Time,
         capable: Vec<Life>,
     },

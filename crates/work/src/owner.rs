@@ -1,6 +1,6 @@
 //! The owner's side: every task is in exactly one of Held, Probing, Awarded.
 
-use core::ops::Bound;
+use core::{ops::Bound, time::Duration};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -12,6 +12,9 @@ use crate::{
     Config, Effect, Error, Load, Message, Reason, TaskId,
     lane::{Lane, Phase, Promised},
 };
+
+/// Answers that take longer are not waited for.
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Entry {
@@ -45,6 +48,8 @@ pub(crate) struct Owner {
     held: usize,
     /// `Effect::Full` was pushed last.
     full: bool,
+    /// How long answers take at most by what was seen; at least `probe_timeout` is waited anyway.
+    patience: Duration,
     random: Random,
 }
 
@@ -58,6 +63,7 @@ impl Owner {
             next_seq: 0,
             held: 0,
             full: false,
+            patience: Duration::ZERO,
             random,
         }
     }
@@ -185,9 +191,9 @@ impl Owner {
             out.push(Effect::Send { to, message });
         }
         let asked = asked.into_iter().collect();
-        let until = now + config.probe_timeout;
+        let until = now + self.patience.max(config.probe_timeout);
         let promises = BTreeMap::new();
-        lane.phase = Phase::Probing { id, asked, promises, until, capable: lives };
+        lane.phase = Phase::Probing { id, asked, promises, since: now, until, capable: lives };
     }
 
     pub(crate) fn on_promise(
@@ -204,16 +210,21 @@ impl Owner {
             return Err(Error::RoomWithoutSlots { from, room });
         }
         let probed = self.lanes.iter_mut().find_map(|(requires, lane)| match &mut lane.phase {
-            Phase::Probing { id: current, asked, promises, .. } if *current == id => {
-                Some((requires.clone(), asked, promises))
+            Phase::Probing { id: current, asked, promises, since, .. } if *current == id => {
+                Some((requires.clone(), asked, promises, *since))
             }
             _ => None,
         });
         // A promise that came after its probe was decided is late, not wrong.
-        let Some((requires, asked, promises)) = probed else { return Ok(()) };
-        if !asked.contains(&from) || promises.contains_key(&from) {
+        let Some((requires, asked, promises, since)) = probed else { return Ok(()) };
+        if promises.contains_key(&from) {
             return Err(Error::Unasked { from, id });
         }
+        // Held for dead meanwhile, or never asked: it is not waited for.
+        if !asked.contains(&from) {
+            return Ok(());
+        }
+        self.patience = (now.since(since) * 2).min(PATIENCE_MAX);
         let tie = self.random.next();
         promises.insert(from, Promised { load, room, tie });
         if promises.len() == asked.len() {
@@ -261,6 +272,10 @@ impl Owner {
             out.push(Effect::Send { to, message: Message::Interest });
         }
         lane.silent = if promises.is_empty() { lane.silent.saturating_add(1).min(5) } else { 0 };
+        if promises.is_empty() {
+            // Over a slow link every answer would come too late, for ever.
+            self.patience = (self.patience.max(config.probe_timeout) * 2).min(PATIENCE_MAX);
+        }
         if awarded == 0 && !learned {
             let pause = config.probe_timeout * (1 << lane.silent);
             let until = now + if promises.is_empty() { pause } else { config.avoid_for };

@@ -59,7 +59,7 @@ pub(super) fn keeps_home(disk: &[Stored], job: JobId) -> bool {
 }
 
 /// Whether a message is about work, not about who is there.
-const fn is_work(message: &Message) -> bool {
+pub(super) const fn is_work(message: &Message) -> bool {
     match message {
         Message::Work(_) | Message::Completion { .. } | Message::Attestation { .. } => true,
         Message::Mesh(_) | Message::Healing(_) | Message::Request(_) | Message::Reply(_) => false,
@@ -139,9 +139,6 @@ impl World<'_> {
             let text: String = format!("{message:?}").chars().take(300).collect();
             format!("p{host} -> {to} {text}")
         });
-        if is_work(&message) {
-            self.goal.work += 1;
-        }
         match &message {
             Message::Completion { job, message } => {
                 let durable = self.hosts[host].ordered.at_send(*job, message);

@@ -10,7 +10,10 @@ use formic_core::{
 };
 use formic_node::{Input, Message};
 
-use super::world::{What, World};
+use super::{
+    glue::is_work,
+    world::{What, World},
+};
 use crate::{engine::Detail, marks::Mark};
 
 /// A dial to somebody who does not answer ends after this.
@@ -97,6 +100,7 @@ impl World<'_> {
 
     fn transmit(&mut self, link: usize, side: usize, message: Message) {
         self.report.messages += 1;
+        self.goal.work += u64::from(is_work(&message));
         let class = slot(message.class());
         let Link { ends, shared, stalled } = &mut self.links.all[link];
         let (from, to, shared) = (ends[side].host, ends[1 - side].host, *shared);

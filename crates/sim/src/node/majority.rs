@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use formic_core::{PeerId, View};
+use formic_core::{Digest, PeerId, View};
 
 use super::world::World;
 use crate::oracles::minority_mute::{self, LAG};
@@ -37,13 +37,20 @@ impl World<'_> {
         identities.map(|(peer, _)| *peer).collect()
     }
 
-    /// Whether a majority of each mesh's last view lives, or can come back from its disks.
+    /// Whether a majority lives of each mesh's last view, and of the last one that somebody alive knows: a
+    /// view that only the dead knew is committed again by a majority of the one before.
     pub(super) fn is_majority_alive(&self) -> bool {
         let living: BTreeSet<PeerId> =
             self.hosts.iter().filter(|host| host.is_running()).map(|host| host.life.peer).collect();
         let meshes: BTreeSet<_> = self.truth.views.keys().map(|(mesh, _)| *mesh).collect();
-        meshes
-            .iter()
-            .all(|mesh| self.truth.latest(*mesh).is_none_or(|view| view.is_quorum(&living)))
+        let known = |mesh: &Digest| {
+            let running = self.hosts.iter().filter(|host| host.is_running());
+            let of_mesh = running.filter(|host| host.mesh == Some(*mesh));
+            let epochs = of_mesh.filter_map(|host| host.view.map(|(epoch, _)| epoch));
+            epochs.max().and_then(|epoch| self.truth.views.get(&(*mesh, epoch)))
+        };
+        let decides = |view: &Arc<View>| view.is_quorum(&living);
+        let last = |mesh: &Digest| self.truth.latest(*mesh).is_none_or(decides);
+        meshes.iter().all(|mesh| last(mesh) && known(mesh).is_none_or(decides))
     }
 }

@@ -224,7 +224,8 @@ impl World<'_> {
         let Some(died) = self.truth.dead.get(&dead).copied() else { return };
         let observer = &self.hosts[host];
         let stalled = self.truth.stalled.get(&host).is_some_and(|until| *until >= died);
-        let fair = observer.is(born) && observer.frozen.is_none() && !stalled;
+        // Whoever may be the one that is cut off holds verdicts back (healing.md 6.2).
+        let fair = observer.is(born) && observer.frozen.is_none() && !stalled && observer.quorum;
         let stormy = self.sky.is_stormy().then_some(self.now).or(self.sky.stormy);
         let judged = detected_in_time::judged(died, stormy, self.company(dead, died));
         let promised = match judged {

@@ -1,3 +1,5 @@
+use formic_core::Protocol as _;
+
 use super::{
     capability, chosen, config, descriptor, feed, life, message, place, promise, task, work,
 };
@@ -140,4 +142,40 @@ fn too_much_held_is_reported() {
     assert!(out.contains(&Effect::NotFull), "9 are held");
     feed(&mut owner, 0, Input::JobOver { job: task(0).job });
     assert_eq!(owner.held(), 0);
+}
+
+/// Answers over a slow link come after the first probe was given up.
+#[test]
+fn a_slow_link_is_waited_for() {
+    let mut work = work(1, config(1));
+    feed(&mut work, 0, place(0));
+    let (mut now, mut out) = (0, feed(&mut work, 0, chosen(&[2])));
+    for round in 0..10 {
+        let asked = out.iter().find_map(|effect| match effect {
+            Effect::Send { message: Message::Probe { id, .. }, .. } => Some(*id),
+            _ => None,
+        });
+        let answer_at = now + 60;
+        let until = work.deadline().unwrap().as_us() / 1_000;
+        if asked.is_some() && until >= answer_at {
+            let out = feed(&mut work, answer_at, message(2, promise(asked.unwrap(), 0, 1, 1)));
+            assert!(matches!(out[..], [Effect::Placed { .. }]), "{out:?}");
+            return;
+        }
+        now = until;
+        out = feed(&mut work, now, Input::Deadline);
+        if out.iter().any(|effect| matches!(effect, Effect::Choose { .. })) {
+            out = feed(&mut work, now, chosen(&[2]));
+        }
+        assert!(round < 9, "placed at last");
+    }
+}
+
+#[test]
+fn who_was_held_for_dead_may_answer() {
+    let mut work = work(1, config(1));
+    feed(&mut work, 0, place(0));
+    feed(&mut work, 0, chosen(&[2, 3]));
+    feed(&mut work, 1, Input::Down { life: life(2) });
+    assert_eq!(feed(&mut work, 2, message(2, promise(0, 0, 1, 1))), []);
 }
