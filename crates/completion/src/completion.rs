@@ -238,6 +238,7 @@ impl Completion {
             Message::HomePut { .. }
                 | Message::HomeBack
                 | Message::Probe { .. }
+                | Message::Sealed { .. }
                 | Message::Attest { .. }
         );
         if asks && self.closed.is_some() {
@@ -298,6 +299,7 @@ impl Completion {
                 Timer::Home => self.on_home_timer(),
                 Timer::Wave => self.on_wave_timer(),
                 Timer::Anomaly => self.on_anomaly_timer(),
+                Timer::Ask => self.on_ask_timer(),
                 Timer::Announce => self.on_announce_timer(),
                 Timer::Child(owner, key) => self.on_child_timer(owner, key),
                 Timer::Fact(key) => self.on_fact_timer(key),

@@ -296,11 +296,18 @@ impl Completion {
 
     /// T18, once the group agreed.
     fn on_decided(&mut self, decree: Decree) {
-        if self.home.reign == Reign::Acts {
+        self.home.decided = Some(Arc::new(decree));
+        // The answers may come after the majority was lost: a minority tells nobody.
+        if self.home.ban == Ban::None || !rule!("completion/quorum") {
+            self.tell_complete();
+        }
+    }
+
+    fn tell_complete(&mut self) {
+        if let (Reign::Acts, Some(decree)) = (self.home.reign, self.home.decided.clone()) {
             let (outcome, tally) = (decree.outcome.clone(), decree.tally);
             self.event(Event::Complete { outcome, tally });
         }
-        self.home.decided = Some(Arc::new(decree));
     }
 
     pub(crate) fn learn_result(&mut self) {
@@ -315,8 +322,10 @@ impl Completion {
     }
 
     pub(crate) fn on_quorum_held(&mut self) {
-        if let Ban::NoQuorum { waiting: Some(decree) } = core::mem::take(&mut self.home.ban) {
-            self.propose(decree);
+        match core::mem::take(&mut self.home.ban) {
+            Ban::NoQuorum { .. } if self.home.decided.is_some() => self.tell_complete(),
+            Ban::NoQuorum { waiting: Some(decree) } => self.propose(decree),
+            Ban::NoQuorum { waiting: None } | Ban::None => {}
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Wave,
     /// The two proofs have disagreed long enough.
     Anomaly,
+    /// Somebody is asked for the verdict of what was sealed.
+    Ask,
     /// The verdict is repeated.
     Announce,
     /// A child is asked for again: owner, child.

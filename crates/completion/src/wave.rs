@@ -15,6 +15,9 @@ use crate::{
     timers::Timer,
 };
 
+/// A sealed life that hears no verdict asks after so many times `resend`.
+const ASK_ROUNDS: u32 = 8;
+
 /// What the cross-check of the two proofs said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Doubt {
@@ -35,6 +38,10 @@ pub(crate) struct Wave {
     statement: Option<Arc<Statement>>,
     attestations: BTreeMap<Life, Attestation>,
     doubt: Doubt,
+    /// A peer was met first in its present life: what it did in an earlier one is in no seal.
+    returned: bool,
+    /// Which member is asked next for the verdict.
+    asked: usize,
     /// Lives that have not confirmed the verdict.
     pub(crate) announcing: BTreeSet<Life>,
     /// Whether this life spreads the verdict.
@@ -86,6 +93,7 @@ impl Completion {
         let sealed = self.wave.sealed.keys().any(same);
         let Some(probing) = &mut self.wave.probing else { return };
         if !sealed && probing.insert(life) {
+            self.wave.returned |= life.incarnation.0 > 1;
             self.send_probes();
             self.timers.arm(Timer::Wave, self.now + self.config.resend);
         }
@@ -111,6 +119,23 @@ impl Completion {
         if let Some(seal) = self.sealed {
             self.send(from, Message::Sealed { seal });
         }
+        if self.closed.is_none() && self.home.rank.is_none() {
+            self.timers.arm(Timer::Ask, self.now + self.config.resend * ASK_ROUNDS);
+        }
+    }
+
+    /// Whoever was to announce the verdict here may have died: one member after the other is told of
+    /// the seal, and answers with the verdict if it knows it.
+    pub(crate) fn on_ask_timer(&mut self) {
+        let (None, Some(seal)) = (&self.closed, self.sealed) else { return };
+        let mut lives = self.members.lives();
+        lives.retain(|life| *life != self.me && !self.members.is_down(*life));
+        if !lives.is_empty() {
+            let next = lives[self.wave.asked % lives.len()];
+            self.wave.asked = (self.wave.asked + 1) % lives.len();
+            self.send(next, Message::Sealed { seal });
+        }
+        self.timers.set(Timer::Ask, self.now + self.config.resend * ASK_ROUNDS);
     }
 
     /// T21, T21b.
@@ -167,6 +192,7 @@ impl Completion {
         let cancelled = matches!(decree.outcome, Outcome::Cancelled { .. });
         let excluded = self.wave.probing.as_ref().is_some_and(|probing| !probing.is_empty());
         let disturbed = seals.clone().any(|seal| seal.disturbed > 0);
+        let disturbed = disturbed || self.wave.returned;
         if cancelled || excluded || disturbed || self.home.origin != Origin::Accepted {
             return None;
         }
@@ -274,6 +300,7 @@ impl Completion {
         self.leave_home();
         self.timers.clear(Timer::Wave);
         self.timers.clear(Timer::Anomaly);
+        self.timers.clear(Timer::Ask);
         self.event(Event::Verdict(verdict));
     }
 

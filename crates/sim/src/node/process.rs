@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use formic_core::{Digest, FateId, Incarnation, Life, Time};
+use formic_core::{Digest, FateId, Incarnation, Life, PeerId, Time};
 use formic_node::{Config, Input, Node};
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
     marks::Mark,
     oracles::{
         bounded,
-        detected_in_time::{self, Judged},
+        detected_in_time::{self, Company, Judged},
         durable_first::Ordered,
     },
 };
@@ -194,7 +194,8 @@ impl World<'_> {
         for host in 0..self.hosts.len() {
             let observer = &self.hosts[host];
             if observer.is_running() && observer.frozen.is_none() && observer.up.contains(&dead) {
-                for promise in [detected_in_time::PROMISE, detected_in_time::PROMISE_TOGETHER] {
+                for judged in [Judged::Alone, Judged::Together, Judged::Beginning] {
+                    let Some(promise) = judged.promise() else { continue };
                     let at = self.now + promise + detected_in_time::SLACK;
                     self.queue.push(at, What::Detect { host, born: observer.born, dead, promise });
                 }
@@ -203,21 +204,14 @@ impl World<'_> {
     }
 
     /// Peers that died or began so near to a death that their verdicts were missing.
-    fn company(&self, dead: Life, died: Time) -> (usize, usize) {
+    fn company(&self, dead: Life, died: Time) -> Company {
         let near = |at: Time| at + detected_in_time::PROMISE_TOGETHER >= died;
-        let mut company = BTreeSet::new();
-        for (life, at) in &self.truth.dead {
-            if *life != dead && near(*at) {
-                company.insert(life.peer);
-            }
-        }
-        for host in self.hosts.iter().filter(|host| host.is_running()) {
-            if host.began + detected_in_time::BEGINNING >= died {
-                company.insert(host.life.peer);
-            }
-        }
-        company.remove(&dead.peer);
-        (company.len(), self.hosts.len())
+        let died_too = self.truth.dead.iter().filter(|(life, at)| **life != dead && near(**at));
+        let fell: BTreeSet<PeerId> = died_too.map(|(life, _)| life.peer).collect();
+        let fresh =
+            |host: &&Host| host.is_running() && host.began + detected_in_time::BEGINNING >= died;
+        let began = self.hosts.iter().filter(fresh).count();
+        Company { peers: self.hosts.len(), died: fell.len(), began }
     }
 
     pub(super) fn detect(&mut self, (host, born): (usize, u64), dead: Life, promise: Duration) {
@@ -228,12 +222,7 @@ impl World<'_> {
         let fair = observer.is(born) && observer.frozen.is_none() && !stalled && observer.quorum;
         let stormy = self.sky.is_stormy().then_some(self.now).or(self.sky.stormy);
         let judged = detected_in_time::judged(died, stormy, self.company(dead, died));
-        let promised = match judged {
-            Judged::Never => None,
-            Judged::Alone => Some(detected_in_time::PROMISE),
-            Judged::Together => Some(detected_in_time::PROMISE_TOGETHER),
-        };
-        if fair && promised == Some(promise) {
+        if fair && judged.promise() == Some(promise) {
             self.report.detections += 1;
             let result = detected_in_time::at_promise(observer.up.contains(&dead), died);
             self.claim(

@@ -1,5 +1,5 @@
-//! In good weather a live peer learns within 450 ms that a life it believed alive is dead; if others die or
-//! begin at about the same time, within 1.1 s.
+//! In good weather a live peer learns within 450 ms that a life it believed alive is dead; if others die
+//! at about the same time within 1.1 s, and if somebody has just begun within 3.1 s.
 
 use core::time::Duration;
 
@@ -12,32 +12,60 @@ pub const SLACK: Duration = Duration::from_millis(9 + 20);
 /// What was lost this long before a death may still delay its verdict.
 pub const WEATHER: Duration = Duration::from_millis(1_000);
 
-/// The promise where several die or begin at about the same time: observers are among them
+/// The promise where several die at about the same time: observers are among them
 /// (healing.md 1, many dead at once).
 pub const PROMISE_TOGETHER: Duration = Duration::from_millis(1_100);
-/// By then whoever begins is linked to all others: before, it waits 2 s for a first sign of life.
-pub const BEGINNING: Duration = Duration::from_millis(500);
+/// So long whoever begins waits for a first sign of life of each member.
+pub const BEGINNING: Duration = Duration::from_millis(2_000);
+/// The promise where somebody had just begun.
+pub const PROMISE_BEGINNING: Duration = Duration::from_millis(3_100);
 
 /// Which promise holds for a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// None: bad weather, or more than half of the peers died or began with it.
+    /// None: bad weather, or half of the peers died with it.
     Never,
     /// It died alone: [`PROMISE`].
     Alone,
     /// Not alone: [`PROMISE_TOGETHER`].
     Together,
+    /// Somebody had just begun: [`PROMISE_BEGINNING`].
+    Beginning,
 }
 
-/// Which promise holds for a death at `died`, of `peers`, of which `others` died or began at about the same time.
-pub fn judged(died: Time, stormy: Option<Time>, (others, peers): (usize, usize)) -> Judged {
-    if stormy.is_some_and(|stormy| stormy + WEATHER >= died) {
+impl Judged {
+    /// Within what; `None`: it is not judged.
+    pub const fn promise(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Alone => Some(PROMISE),
+            Self::Together => Some(PROMISE_TOGETHER),
+            Self::Beginning => Some(PROMISE_BEGINNING),
+        }
+    }
+}
+
+/// Who died or began so near to a death that its verdict may come later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// All peers.
+    pub peers: usize,
+    /// Others that died.
+    pub died: usize,
+    /// Others that began.
+    pub began: usize,
+}
+
+/// Which promise holds for a death at `died`.
+pub fn judged(died: Time, stormy: Option<Time>, company: Company) -> Judged {
+    let Company { peers, died: others, began } = company;
+    if stormy.is_some_and(|stormy| stormy + WEATHER >= died) || others * 2 >= peers {
         return Judged::Never;
     }
-    match others {
-        0 => Judged::Alone,
-        _ if others * 2 < peers => Judged::Together,
-        _ => Judged::Never,
+    match (others, began) {
+        (0, 0) => Judged::Alone,
+        (_, 0) => Judged::Together,
+        _ => Judged::Beginning,
     }
 }
 
