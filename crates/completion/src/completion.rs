@@ -406,11 +406,12 @@ impl Protocol for Completion {
             return Err(Error::ClockWentBack { last: self.now, now });
         }
         let before = core::mem::replace(&mut self.now, now);
+        let stays_fresh = matches!(input, Input::Quorum { .. });
         if let Err(error) = self.dispatch(input) {
             self.now = before;
             return Err(error);
         }
-        self.fresh = false;
+        self.fresh &= stays_fresh;
         self.drain();
         core::mem::take(&mut self.out).into_iter().for_each(|effect| out.push(effect));
         Ok(())

@@ -16,7 +16,8 @@ pub enum Spawn {
 /// What happened at this peer, for one job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
-    /// What was durable when the process ended, in the order it was persisted. Only as the first input.
+    /// What was durable when the process ended, in the order it was persisted. Only as the first input, or
+    /// after [`Input::Quorum`]: whoever is not in touch with a majority must not decide from its records.
     Restore {
         /// All records of this job.
         records: Vec<Record>,

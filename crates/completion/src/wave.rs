@@ -119,23 +119,36 @@ impl Completion {
         if let Some(seal) = self.sealed {
             self.send(from, Message::Sealed { seal });
         }
-        if self.closed.is_none() && self.home.rank.is_none() {
+        if self.home.rank.is_none() {
+            self.ask_later();
+        }
+    }
+
+    /// Whoever was to announce the verdict here may have died, and those who know it may have begun new
+    /// lives: one member after the other is asked, and answers with the verdict if it knows it.
+    pub(crate) fn ask_later(&mut self) {
+        if self.closed.is_none() {
             self.timers.arm(Timer::Ask, self.now + self.config.resend * ASK_ROUNDS);
         }
     }
 
-    /// Whoever was to announce the verdict here may have died: one member after the other is told of
-    /// the seal, and answers with the verdict if it knows it.
     pub(crate) fn on_ask_timer(&mut self) {
-        let (None, Some(seal)) = (&self.closed, self.sealed) else { return };
-        let mut lives = self.members.lives();
-        lives.retain(|life| *life != self.me && !self.members.is_down(*life));
-        if !lives.is_empty() {
-            let next = lives[self.wave.asked % lives.len()];
-            self.wave.asked = (self.wave.asked + 1) % lives.len();
-            self.send(next, Message::Sealed { seal });
+        if self.closed.is_some() || self.home.reign == Reign::Acts {
+            return;
         }
-        self.timers.set(Timer::Ask, self.now + self.config.resend * ASK_ROUNDS);
+        let (mut lives, question) = match self.sealed.filter(|_| self.home.rank.is_none()) {
+            Some(seal) => (self.members.lives(), Message::Sealed { seal }),
+            None => (self.home_lives(), Message::HomeBack),
+        };
+        lives.retain(|life| *life != self.me && !self.members.is_down(*life));
+        if let Some(next) = lives.get(self.wave.asked % lives.len().max(1)) {
+            self.send(*next, question);
+        }
+        self.wave.asked = self.wave.asked.wrapping_add(1);
+        // Once around at this pace, then slower and slower: nobody may be left who knows it.
+        let rounds = (self.wave.asked / lives.len().max(1)).min(6);
+        let pause = self.config.resend * ASK_ROUNDS;
+        self.timers.set(Timer::Ask, self.now + pause * (1 << rounds));
     }
 
     /// T21, T21b.

@@ -292,11 +292,11 @@ impl Node {
             if let Some(entry) = self.jobs.get_mut(job) {
                 entry.home = home.unwrap_or_default();
             }
-            let input = formic_completion::Input::Restore { records };
-            self.steps.push_back(Step::completion(job, input));
             // In this life nobody was heard yet: healing says when a majority is in touch.
             let quorum = formic_completion::Input::Quorum { held: false };
             self.steps.push_back(Step::completion(job, quorum));
+            let input = formic_completion::Input::Restore { records };
+            self.steps.push_back(Step::completion(job, input));
         }
         Ok(())
     }

@@ -211,7 +211,8 @@ impl World<'_> {
         let fresh =
             |host: &&Host| host.is_running() && host.began + detected_in_time::BEGINNING >= died;
         let began = self.hosts.iter().filter(fresh).count();
-        Company { peers: self.hosts.len(), died: fell.len(), began }
+        let stood = self.truth.stalled.values().filter(|until| **until >= died).count();
+        Company { peers: self.hosts.len(), missing: fell.len() + stood, began }
     }
 
     pub(super) fn detect(&mut self, (host, born): (usize, u64), dead: Life, promise: Duration) {

@@ -50,19 +50,19 @@ impl Judged {
 pub struct Company {
     /// All peers.
     pub peers: usize,
-    /// Others that died.
-    pub died: usize,
+    /// Others that died, or stood still.
+    pub missing: usize,
     /// Others that began.
     pub began: usize,
 }
 
 /// Which promise holds for a death at `died`.
 pub fn judged(died: Time, stormy: Option<Time>, company: Company) -> Judged {
-    let Company { peers, died: others, began } = company;
-    if stormy.is_some_and(|stormy| stormy + WEATHER >= died) || others * 2 >= peers {
+    let Company { peers, missing, began } = company;
+    if stormy.is_some_and(|stormy| stormy + WEATHER >= died) || missing * 2 >= peers {
         return Judged::Never;
     }
-    match (others, began) {
+    match (missing, began) {
         (0, 0) => Judged::Alone,
         (_, 0) => Judged::Together,
         _ => Judged::Beginning,
