@@ -17,6 +17,8 @@ use crate::{
 
 /// A sealed life that hears no verdict asks after so many times `resend`.
 const ASK_ROUNDS: u32 = 8;
+/// How often the pause between two questions doubles.
+const ASK_SLOWEST: u32 = 6;
 
 /// What the cross-check of the two proofs said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,8 +42,8 @@ pub(crate) struct Wave {
     doubt: Doubt,
     /// A peer was met first in its present life: what it did in an earlier one is in no seal.
     returned: bool,
-    /// Which member is asked next for the verdict.
-    asked: usize,
+    /// How often all were asked for the verdict, up to a limit, and which member is asked next.
+    asked: (u32, usize),
     /// Lives that have not confirmed the verdict.
     pub(crate) announcing: BTreeSet<Life>,
     /// Whether this life spreads the verdict.
@@ -141,14 +143,17 @@ impl Completion {
             None => (self.home_lives(), Message::HomeBack),
         };
         lives.retain(|life| *life != self.me && !self.members.is_down(*life));
-        if let Some(next) = lives.get(self.wave.asked % lives.len().max(1)) {
+        let (round, place) = self.wave.asked;
+        if let Some(next) = lives.get(place) {
             self.send(*next, question);
         }
-        self.wave.asked = self.wave.asked.wrapping_add(1);
         // Once around at this pace, then slower and slower: nobody may be left who knows it.
-        let rounds = (self.wave.asked / lives.len().max(1)).min(6);
+        self.wave.asked = match place + 1 < lives.len() {
+            true => (round, place + 1),
+            false => ((round + 1).min(ASK_SLOWEST), 0),
+        };
         let pause = self.config.resend * ASK_ROUNDS;
-        self.timers.set(Timer::Ask, self.now + pause * (1 << rounds));
+        self.timers.set(Timer::Ask, self.now + pause * (1 << round));
     }
 
     /// T21, T21b.

@@ -84,7 +84,7 @@ impl Owner {
         self.lanes.values().fold(None, |wake, lane| earliest(wake, lane.deadline()))
     }
 
-    /// W1.
+    /// W1. A repeat of what is not awarded yet changes nothing.
     pub(crate) fn on_place(
         &mut self,
         (task, attempt): (TaskId, u16),
@@ -92,12 +92,17 @@ impl Owner {
         avoid: Option<(Life, Time)>,
         out: &mut impl Sink<Effect>,
     ) {
-        let known = self.tasks.get(&task).map(|entry| (entry.attempt, entry.seq));
-        if known.is_some_and(|(known, _)| known >= attempt) {
+        let known = self.tasks.get(&task);
+        // Whoever asks again for what was awarded has dropped it since.
+        let is_repeat = |known: &Entry| match known.at {
+            At::Awarded(_) => known.attempt > attempt,
+            At::Held | At::Probing => known.attempt >= attempt,
+        };
+        if known.is_some_and(is_repeat) {
             return;
         }
+        let seq = known.map_or(self.next_seq, |known| known.seq);
         self.remove(task);
-        let seq = known.map_or(self.next_seq, |(_, seq)| seq);
         self.next_seq = self.next_seq.max(seq + 1);
         let avoid = avoid.into_iter().collect();
         let requires = descriptor.requires.clone();

@@ -179,3 +179,16 @@ fn who_was_held_for_dead_may_answer() {
     feed(&mut work, 1, Input::Down { life: life(2) });
     assert_eq!(feed(&mut work, 2, message(2, promise(0, 0, 1, 1))), []);
 }
+
+/// A ledger that drops a child and takes it on again asks for a place of the same attempt.
+#[test]
+fn what_was_awarded_is_placed_again_when_asked_again() {
+    let mut work = work(1, config(1));
+    feed(&mut work, 0, place(0));
+    feed(&mut work, 0, chosen(&[2]));
+    assert_eq!(feed(&mut work, 1, place(0)), [], "it is under way");
+    assert_eq!(placed(&feed(&mut work, 1, message(2, promise(0, 0, 1, 1)))), [2]);
+    assert_eq!(feed(&mut work, 2, place(0)), [Effect::Choose { requires: vec![] }]);
+    feed(&mut work, 2, chosen(&[3]));
+    assert_eq!(placed(&feed(&mut work, 3, message(3, promise(1, 0, 1, 1)))), [3]);
+}
