@@ -101,6 +101,7 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         ("home_ack", M::HomeAck),
         ("home_back", M::HomeBack),
         ("home_back_ack", M::HomeBackAck),
+        ("ask", M::Ask),
         ("work", work),
         ("signal", M::Signal(signal)),
         ("orphan", M::Orphan { key: key(1), owner: key(2) }),

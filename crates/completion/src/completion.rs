@@ -238,7 +238,7 @@ impl Completion {
             Message::HomePut { .. }
                 | Message::HomeBack
                 | Message::Probe { .. }
-                | Message::Sealed { .. }
+                | Message::Ask
                 | Message::Attest { .. }
         );
         if asks && self.closed.is_some() {
@@ -254,6 +254,7 @@ impl Completion {
             Message::HomePut { spec } => self.on_home_put(from, spec),
             Message::HomeAck => self.on_home_ack(from),
             Message::HomeBack => self.on_home_back(from),
+            Message::Ask => {} // Answered above, by whoever knows the verdict.
             Message::HomeBackAck => {
                 self.home.owed.remove(&from);
             }

@@ -28,6 +28,7 @@ impl Completion {
         if !self.tasks.contains_key(&key) {
             self.start_body(key, attempt, descriptor);
         }
+        self.ask_later();
         let stale = self.members.is_stale(waiter.life);
         let Some(task) = self.tasks.get_mut(&key) else { return };
         if stale {

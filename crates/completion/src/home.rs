@@ -388,12 +388,6 @@ impl Completion {
         lower.all(|life| is_gone(life) || !self.members.has_met(life.peer))
     }
 
-    /// The home peers' newest lives, also of those that did not say that they are back.
-    pub(crate) fn home_lives(&self) -> Vec<Life> {
-        let met = self.home.lives.iter().filter(|life| self.members.has_met(life.peer));
-        met.map(|life| self.members.newest(*life)).collect()
-    }
-
     /// Whether the group, as seen here, could decide.
     fn sees_quorum(&self) -> bool {
         let here = |(_, life): &(usize, &Life)| {
@@ -423,7 +417,7 @@ impl Completion {
             self.closed.is_none() && (self.home.origin == Origin::Submitted || !self.sees_quorum());
         if waits || !self.lower_ranks_are_gone(rank) {
             self.home.reign = Reign::No;
-            if waits && rank > 0 {
+            if rank > 0 {
                 self.ask_later();
             }
             return;

@@ -162,6 +162,9 @@ pub enum Message {
     /// I know which life holds that rank now. Not [`HomeAck`](Self::HomeAck): whoever knows of a return
     /// need not have stored the job, and the other way round.
     HomeBackAck,
+    /// This job is open here and nothing happens: is there a verdict? Whoever knows it answers with
+    /// [`Announce`](Self::Announce), all others do not.
+    Ask,
 }
 
 impl Message {

@@ -121,13 +121,11 @@ impl Completion {
         if let Some(seal) = self.sealed {
             self.send(from, Message::Sealed { seal });
         }
-        if self.home.rank.is_none() {
-            self.ask_later();
-        }
+        self.ask_later();
     }
 
     /// Whoever was to announce the verdict here may have died, and those who know it may have begun new
-    /// lives: one member after the other is asked, and answers with the verdict if it knows it.
+    /// lives, or think that this one knows nothing of the job: one member after the other is asked.
     pub(crate) fn ask_later(&mut self) {
         if self.closed.is_none() {
             self.timers.arm(Timer::Ask, self.now + self.config.resend * ASK_ROUNDS);
@@ -138,14 +136,11 @@ impl Completion {
         if self.closed.is_some() || self.home.reign == Reign::Acts {
             return;
         }
-        let (mut lives, question) = match self.sealed.filter(|_| self.home.rank.is_none()) {
-            Some(seal) => (self.members.lives(), Message::Sealed { seal }),
-            None => (self.home_lives(), Message::HomeBack),
-        };
+        let mut lives = self.members.lives();
         lives.retain(|life| *life != self.me && !self.members.is_down(*life));
         let (round, place) = self.wave.asked;
         if let Some(next) = lives.get(place) {
-            self.send(*next, question);
+            self.send(*next, Message::Ask);
         }
         // Once around at this pace, then slower and slower: nobody may be left who knows it.
         self.wave.asked = match place + 1 < lives.len() {

@@ -1,6 +1,7 @@
 //! T3 to T5, T8 to T10: tasks that are executed here.
 
 use super::{peer::*, *};
+use crate::timers::Timer;
 
 /// A peer that runs `p` for the root at peer 1.
 fn with_task() -> (Peer, Key) {
@@ -55,7 +56,8 @@ fn a_fact_is_repeated_until_it_is_taken() {
     let taken = Message::Signal(Signal { taken: vec![key], ..Signal::default() });
     peer.hears(life(1, 1), taken);
     assert_eq!(signals(&peer.wait(ms(60_000)), life(1, 1)).done, []);
-    assert_eq!(peer.machine.deadline(), None);
+    let armed: Vec<Timer> = peer.machine.timers.armed().collect();
+    assert_eq!(armed, [Timer::Ask], "only the verdict is asked for");
 }
 
 /// T3d: whoever asks for what is done gets the fact.

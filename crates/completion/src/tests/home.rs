@@ -151,3 +151,24 @@ fn without_a_majority_of_the_mesh_the_result_waits() {
     assert!(!completes(&peer.wait(ms(60_000))));
     assert!(completes(&peer.feed(Input::Quorum { held: true })));
 }
+
+/// Whoever was to tell this life may be dead: it asks one after the other, slower and slower.
+#[test]
+fn an_open_life_asks_for_the_verdict() {
+    let mut peer = Peer::new(life(2, 1));
+    peer.up(life(1, 1));
+    peer.up(life(3, 1));
+    peer.hears(life(1, 1), work(child(root(), 0, "p"), "p", life(1, 1), root()));
+    let asked = |out: &[Effect]| {
+        let ask = |effect: &Effect| match effect {
+            Effect::Send { to, message: Message::Ask } => Some(*to),
+            _ => None,
+        };
+        out.iter().filter_map(ask).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&peer.wait(ms(1_999))), []);
+    assert_eq!(asked(&peer.wait(ms(1))), [life(1, 1)]);
+    assert_eq!(asked(&peer.wait(ms(2_000))), [life(3, 1)]);
+    let hour = peer.wait(ms(3_600_000));
+    assert!(asked(&hour).len() < 40, "slower and slower: {}", asked(&hour).len());
+}

@@ -342,7 +342,9 @@ impl World<'_> {
         let (end, other) = (&ends[side], &ends[1 - side]);
         let there = &self.hosts[other.host];
         let dead = !there.is(other.born);
+        // An end that was closed meanwhile answers nothing any more.
         let silent = dead
+            || other.state == EndState::Down
             || there.frozen == Some(since)
             || self.sky.cut_since(other.host, end.host) == Some(since);
         if end.state != EndState::Up || !silent {

@@ -32,6 +32,9 @@ impl World<'_> {
                 }
             }
         }
+        // Who stood still until a moment ago may have consented before, and was not cut off from itself.
+        let stood = self.truth.stalled.iter().filter(|(_, until)| **until + LAG >= self.now);
+        known.extend(stood.map(|(host, _)| *host));
         // Whoever is there may have been there under an earlier identity a moment ago.
         let identities = self.of_peer.iter().filter(|(_, host)| known.contains(host));
         identities.map(|(peer, _)| *peer).collect()
