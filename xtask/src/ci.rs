@@ -49,8 +49,13 @@ const STEPS: &[Step] = &[
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     Step {
-        name: "simulation",
+        name: "simulation of completion",
         command: &["cargo", "xtask", "sim", "completion", "--seeds", "2000"],
+        environment: &[],
+    },
+    Step {
+        name: "simulation of whole nodes",
+        command: &["cargo", "xtask", "sim", "node", "--seeds", "2000"],
         environment: &[],
     },
     Step { name: "main job, memory", command: README_RUN, environment: &[] },
