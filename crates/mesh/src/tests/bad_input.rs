@@ -85,6 +85,7 @@ fn answers_that_nobody_waits_for_change_nothing() {
         Message::Peers { peers: vec![(life(3).peer, vec![])] },
     ];
     for answer in answers {
+        handle(&mut mesh, from(2, answer.clone())).unwrap();
         let before = mesh.clone();
         assert_eq!(handle(&mut mesh, from(2, answer)).unwrap(), []);
         assert_eq!(mesh, before);

@@ -201,9 +201,9 @@ fn peers_that_only_know_outsiders_found_no_mesh() {
     }
     world.run(Time::from_us(10 * SECOND));
     assert_eq!(world.count(|event| matches!(event, Event::Founded { .. })), 0);
-    // Somebody who founds one is found by all.
+    // Somebody who founds one is found by all, one round after the other.
     world.add(4, config(4, Some(mesh_id()), &[0]));
-    world.run(Time::from_us(60 * SECOND));
+    world.run(Time::from_us(300 * SECOND));
     world.assert_full();
 }
 
