@@ -31,6 +31,15 @@ enum Doubt {
     Reported,
 }
 
+/// Whether what all members did for the job is in some seal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Past {
+    #[default]
+    Sealed,
+    /// A peer was met first in a later life: what it did in an earlier one is in no seal.
+    Hidden,
+}
+
 /// Where the double check is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wave {
@@ -40,8 +49,7 @@ pub(crate) struct Wave {
     statement: Option<Arc<Statement>>,
     attestations: BTreeMap<Life, Attestation>,
     doubt: Doubt,
-    /// A peer was met first in its present life: what it did in an earlier one is in no seal.
-    returned: bool,
+    past: Past,
     /// How often all were asked for the verdict, up to a limit, and which member is asked next.
     asked: (u32, usize),
     /// Lives that have not confirmed the verdict.
@@ -95,7 +103,9 @@ impl Completion {
         let sealed = self.wave.sealed.keys().any(same);
         let Some(probing) = &mut self.wave.probing else { return };
         if !sealed && probing.insert(life) {
-            self.wave.returned |= life.incarnation.0 > 1;
+            if life.incarnation.0 > 1 {
+                self.wave.past = Past::Hidden;
+            }
             self.send_probes();
             self.timers.arm(Timer::Wave, self.now + self.config.resend);
         }
@@ -205,7 +215,7 @@ impl Completion {
         let cancelled = matches!(decree.outcome, Outcome::Cancelled { .. });
         let excluded = self.wave.probing.as_ref().is_some_and(|probing| !probing.is_empty());
         let disturbed = seals.clone().any(|seal| seal.disturbed > 0);
-        let disturbed = disturbed || self.wave.returned;
+        let disturbed = disturbed || self.wave.past == Past::Hidden;
         if cancelled || excluded || disturbed || self.home.origin != Origin::Accepted {
             return None;
         }

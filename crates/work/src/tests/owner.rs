@@ -157,8 +157,10 @@ fn a_slow_link_is_waited_for() {
         });
         let answer_at = now + 60;
         let until = work.deadline().unwrap().as_us() / 1_000;
-        if asked.is_some() && until >= answer_at {
-            let out = feed(&mut work, answer_at, message(2, promise(asked.unwrap(), 0, 1, 1)));
+        if let Some(id) = asked
+            && until >= answer_at
+        {
+            let out = feed(&mut work, answer_at, message(2, promise(id, 0, 1, 1)));
             assert!(matches!(out[..], [Effect::Placed { .. }]), "{out:?}");
             return;
         }
