@@ -79,7 +79,11 @@ impl Healing {
             Belief::Unheard => self.on_first_heard(place),
             // It was missed before it was ever heard.
             Belief::Suspect { .. } if told != Told::Up => self.on_first_heard(place),
-            Belief::Suspect { .. } => self.event(Event::Cleared { life }),
+            Belief::Suspect { .. } => {
+                self.event(Event::Cleared { life });
+                // Whoever suspected everybody watched nobody any more.
+                self.watch_soon();
+            }
             Belief::Condemned { .. } => self.on_return(place),
         }
         if was_mute {

@@ -142,3 +142,24 @@ fn who_is_missed_before_it_is_heard_is_up_once_it_is() {
     one.handle(now, link, &mut out).unwrap();
     assert!(out.contains(&Effect::Event(Event::Up { life: other })));
 }
+
+#[test]
+fn who_suspected_everybody_watches_again() {
+    let mut world = World::new(3, 1);
+    world.run(SECOND);
+    // Peer 2 hears nobody for a while.
+    world.cut.extend([(0, 2), (1, 2)]);
+    world.run(SECOND / 2);
+    world.cut.clear();
+    world.run(SECOND * 2);
+    let from = world.events.len();
+    world.crash(1);
+    world.run(SECOND);
+    let down = |observer: usize| {
+        let mut told = world.events[from..].iter().filter(|(_, at, _)| *at == observer);
+        told.any(
+            |(_, _, event)| matches!(event, Event::Down { life: dead, .. } if *dead == life(1, 1)),
+        )
+    };
+    assert!(down(0) && down(2));
+}
