@@ -31,7 +31,10 @@ impl Withheld {
         let is_first = !self.bodies.contains_key(&task);
         let (_, kept) = self.bodies.entry(task).or_insert((Turn::Ours, Vec::new()));
         kept.push(acknowledgement);
-        is_first && !self.unasked.remove(&task)
+        // One that was let go on a moment ago may still be in the line for its slot: it leaves the line, or
+        // it would be given a slot that it cannot use.
+        self.unasked.remove(&task);
+        is_first
     }
 
     /// A body waits; true if work must hear of it.
@@ -81,5 +84,25 @@ impl Withheld {
             }
         }
         (acknowledgements, wanting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formic_core::{Incarnation, JobId, Key, Life, PeerId};
+
+    #[test]
+    fn a_body_that_is_withheld_again_before_its_slot_came_leaves_the_line() {
+        let job = JobId::derive(Life::new(PeerId::from_bytes([1; 32]), Incarnation(1)), 1);
+        let task = TaskId { job, key: Key::from_bytes([2; 16]) };
+        let acknowledgement = || Effect::Resume { job, key: task.key };
+        let mut withheld = Withheld::default();
+        assert!(withheld.keep(task, acknowledgement()), "its slot is free");
+        let (acknowledged, wanting) = withheld.release();
+        assert_eq!((acknowledged.len(), wanting), (1, vec![task]));
+        assert!(withheld.keep(task, acknowledgement()), "it stands in line no more");
+        assert!(!withheld.keep(task, acknowledgement()), "once");
+        assert!(withheld.resumed(task), "nothing is left of the first time");
     }
 }
