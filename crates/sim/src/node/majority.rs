@@ -43,8 +43,9 @@ impl World<'_> {
     /// Whether a majority lives of each mesh's last view, and of the last one that somebody alive knows: a
     /// view that only the dead knew is committed again by a majority of the one before.
     pub(super) fn is_majority_alive(&self) -> bool {
-        let living: BTreeSet<PeerId> =
-            self.hosts.iter().filter(|host| host.is_running()).map(|host| host.life.peer).collect();
+        // Whoever came back with nothing has no vote: it cannot know what it promised.
+        let running = self.hosts.iter().filter(|host| host.is_running() && host.view.is_some());
+        let living: BTreeSet<PeerId> = running.map(|host| host.life.peer).collect();
         let meshes: BTreeSet<_> = self.truth.views.keys().map(|(mesh, _)| *mesh).collect();
         let known = |mesh: &Digest| {
             let running = self.hosts.iter().filter(|host| host.is_running());
