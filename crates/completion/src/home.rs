@@ -311,6 +311,7 @@ impl Completion {
     }
 
     pub(crate) fn learn_result(&mut self) {
+        self.ask_later();
         self.feed_register(formic_register::Input::Learn).ok();
     }
 
@@ -331,6 +332,8 @@ impl Completion {
 
     fn propose(&mut self, decree: Decree) {
         self.home.reign = Reign::Acts;
+        // The others may have decided without this life, closed, and begun new lives since.
+        self.ask_later();
         if let Ban::NoQuorum { waiting } = &mut self.home.ban
             && rule!("completion/quorum")
         {

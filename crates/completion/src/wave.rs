@@ -143,7 +143,7 @@ impl Completion {
     }
 
     pub(crate) fn on_ask_timer(&mut self) {
-        if self.closed.is_some() || self.home.reign == Reign::Acts {
+        if self.closed.is_some() {
             return;
         }
         let mut lives = self.members.lives();
