@@ -69,6 +69,7 @@
 //! are always explicit, also where a session could infer them; an `Anomaly` is held back for one lease,
 //! then reported, and the verdict is announced all the same, since `Complete` does not rest on the
 //! counts; a return has an acknowledgement of its own (`HomeBackAck`); attempts count from 1;
+//! an open life that hears nothing asks one member after the other for the verdict (`Ask`);
 //! `paused(until)`, a query of newborn lives (T3e) and gossip of the verdict are not built.
 
 mod certificate;

@@ -225,7 +225,7 @@ fn the_second_of_two_home_lives_changes_nothing() {
 #[ignore = "minutes: cargo test -p formic-completion --lib model -- --ignored --nocapture --test-threads 1"]
 fn deeper() {
     explore(5, 1, faults(0, 0, 0), Bound::All(78_216));
-    explore(2, 1, faults(1, 0, 0), Bound::All(168_720));
+    explore(2, 1, faults(1, 0, 0), Bound::All(168_732));
     explore(4, 1, faults(1, 0, 0), Bound::Visits(3_000_000));
     explore(5, 1, faults(1, 0, 0), Bound::Visits(1_000_000));
     explore(1, 1, faults(1, 0, 1), Bound::Visits(1_000_000));

@@ -207,12 +207,7 @@ impl World<'_> {
                 self.hosts[host].quorum = false;
                 self.reach(Mark::QuorumLost);
             }
-            Event::QuorumHeld => {
-                self.hosts[host].quorum = true;
-                if self.marks.count(Mark::QuorumLost) > 0 {
-                    self.reach(Mark::QuorumBack);
-                }
-            }
+            Event::QuorumHeld => self.on_held(host),
             Event::PeerSuspect { .. } => self.reach(Mark::Suspected),
             Event::Loss { lives } if lives.len() > 1 => self.reach(Mark::LostTogether),
             Event::Fork { ours, theirs } => {
@@ -221,6 +216,13 @@ impl World<'_> {
             }
             // Nothing is claimed about the others.
             _ => {}
+        }
+    }
+
+    fn on_held(&mut self, host: usize) {
+        self.hosts[host].quorum = true;
+        if self.marks.count(Mark::QuorumLost) > 0 {
+            self.reach(Mark::QuorumBack);
         }
     }
 
