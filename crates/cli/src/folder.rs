@@ -31,8 +31,8 @@ fn temporary() -> PathBuf {
     env::temp_dir().join(format!("formic-{}", rustix::process::getuid().as_raw()))
 }
 
-/// A new folder for a run; beneath [`home`], or among temporary files where that is impossible. The oldest folders,
-/// with the files that their tasks left in them, are forgotten.
+/// A new folder for a run; beneath [`home`], or among temporary files where that is impossible. The oldest folders of
+/// runs that have ended, with the files that their tasks left in them, are forgotten.
 ///
 /// # Errors
 /// Neither can be written.
@@ -42,7 +42,8 @@ pub(crate) fn new_run() -> std::io::Result<PathBuf> {
     let name = format!("{seconds}-{}", std::process::id());
     let made = |root: PathBuf| {
         let runs = root.join("runs");
-        for (_, old) in newest_first(&runs).into_iter().skip(RUNS_KEPT - 1) {
+        let ended = newest_first(&runs).into_iter().filter(|(_, run)| !is_alive(pid_of_run(run)));
+        for (_, old) in ended.skip(RUNS_KEPT - 1) {
             drop(fs::remove_dir_all(old));
         }
         let folder = runs.join(&name);
@@ -94,7 +95,7 @@ pub(crate) fn local_peers() -> Vec<String> {
     let Ok(entries) = fs::read_dir(home().join("peers")) else { return Vec::new() };
     let mut found = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if !is_alive(&path) {
+        if !is_alive(last_word(&path)) {
             drop(fs::remove_file(&path));
             continue;
         }
@@ -108,8 +109,30 @@ pub(crate) fn local_peers() -> Vec<String> {
     found.into_iter().map(|(_, address)| address).collect()
 }
 
-fn is_alive(note: &Path) -> bool {
-    let pid = note.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-    pid.and_then(rustix::process::Pid::from_raw)
+/// A run's folder is named `SECONDS-PID`.
+fn pid_of_run(folder: &Path) -> Option<&str> {
+    Some(last_word(folder)?.rsplit_once('-')?.1)
+}
+
+fn last_word(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+fn is_alive(pid: Option<&str>) -> bool {
+    pid.and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?))
         .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_s_folder_tells_whether_its_process_lives() {
+        let mine = format!("/x/runs/17-{}", std::process::id());
+        assert!(is_alive(pid_of_run(Path::new(&mine))));
+        for gone in ["/x/runs/17-999999999", "/x/runs/17-", "/x/runs/17", "/x/runs/17-x", "/"] {
+            assert!(!is_alive(pid_of_run(Path::new(gone))), "{gone}");
+        }
+    }
 }

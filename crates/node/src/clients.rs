@@ -201,10 +201,12 @@ impl Node {
 
     fn member_status(&self, record: &formic_mesh::Record, standing: Standing) -> MemberStatus {
         let own = record.life == self.me;
+        let is_in = self.healing.view().is_some_and(|view| view.contains(self.me));
         let (belief, heard) =
             self.healing.belief(record.life).unwrap_or((Belief::Unheard, self.now));
         let state = match (belief, standing) {
             (_, Standing::Left) => "left",
+            _ if own && !is_in => "joining",
             _ if own || belief == Belief::Alive => {
                 if record.draining {
                     "leaving"

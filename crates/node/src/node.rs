@@ -326,7 +326,7 @@ impl Node {
     pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {
         let reason = if self.is_leaving() {
             Some("this peer is leaving")
-        } else if self.mesh.mesh().is_none() {
+        } else if self.healing.view().is_none() {
             Some("this peer belongs to no mesh yet")
         } else if self.healing.standing() == Standing::Lost {
             Some(NO_QUORUM)
@@ -380,6 +380,20 @@ impl Node {
             self.leaving = Leaving::Left;
             self.steps.push_back(Step::Mesh(formic_mesh::Input::Leave));
         }
+    }
+
+    /// The farewell. With no open job the mesh is forgotten; with one this peer is still needed, and comes back.
+    fn take_leave(&mut self) {
+        let farewell = self.out.len();
+        self.run_own();
+        if !self.jobs.any_open() {
+            self.out
+                .retain(|effect| !matches!(effect, Effect::Persist(record) if record.is_of_mesh()));
+            // Nobody may hear a farewell that a crash could still undo.
+            let farewell = farewell.min(self.out.len());
+            self.out.insert(farewell, Effect::Persist(Record::Left));
+        }
+        self.out.push(Effect::Left);
     }
 
     fn on_deadline(&mut self) {
@@ -527,6 +541,10 @@ impl Protocol for Node {
         if now < self.now {
             return Err(Error::ClockWentBack { last: self.now, now });
         }
+        if self.leaving == Leaving::Left {
+            // Inputs that waited when it left. What it would write down now would come after `Record::Left`.
+            return Ok(());
+        }
         let before = core::mem::replace(&mut self.now, now);
         if let Err(error) = self.on_input(input).and_then(|()| self.run()) {
             self.now = before;
@@ -538,13 +556,8 @@ impl Protocol for Node {
         self.publish();
         self.run_own();
         self.leave_when_idle();
-        if self.leaving == Leaving::Left && !self.steps.is_empty() {
-            // Before the farewell, which ends the membership. With an open job it is still needed: it comes back.
-            if !self.jobs.any_open() {
-                self.out.push(Effect::Persist(Record::Left));
-            }
-            self.run_own();
-            self.out.push(Effect::Left);
+        if self.leaving == Leaving::Left {
+            self.take_leave();
         }
         core::mem::take(&mut self.out).into_iter().for_each(|effect| out.push(effect));
         Ok(())
@@ -553,7 +566,8 @@ impl Protocol for Node {
     fn deadline(&self) -> Option<Time> {
         let leave = match self.leaving {
             Leaving::Until(at) => Some(at),
-            Leaving::Not | Leaving::Left => None,
+            Leaving::Not => None,
+            Leaving::Left => return None,
         };
         let watch = earliest(self.mesh.deadline(), self.healing.deadline());
         let tasks = earliest(self.work.deadline(), self.jobs.deadline());

@@ -42,7 +42,7 @@ impl Record {
     }
 
     /// Whether it is about the mesh that the peer is or was a member of.
-    const fn is_of_mesh(&self) -> bool {
+    pub(crate) const fn is_of_mesh(&self) -> bool {
         matches!(self, Self::View(_) | Self::Mesh(_) | Self::Addresses(_))
     }
 

@@ -1,7 +1,7 @@
-use formic_core::{Digest, JobId};
+use formic_core::{Digest, JobId, Protocol as _, Time};
 
 use super::world::{SEED, World, client, tree};
-use crate::{Event, Input, RemoteLeave, Reply, Request};
+use crate::{Effect, Event, Input, Node, RemoteLeave, Reply, Request};
 
 #[test]
 fn a_client_submits_and_hears_the_verdict() {
@@ -40,6 +40,21 @@ fn status_shows_members_and_jobs() {
     assert_eq!((open.job, open.state.as_str(), open.rank), (job, "open", Some(0)));
     assert_eq!(open.home_alive, (3, 3));
     assert!(open.live > 0 && open.awaited > 0);
+}
+
+#[test]
+fn a_founder_is_no_member_before_its_first_view() {
+    let mut node = Node::new(World::default().config(SEED)).unwrap();
+    let standing = |node: &Node| (node.status().members[0].state.clone(), node.status().quorum);
+    assert_eq!(standing(&node), ("joining".to_owned(), false));
+    // A client may be there before the founder's own first turn.
+    let submit = Input::Submit { request: 1, root: tree(0, 0, "t"), plan: Digest::of(&[b"p"]) };
+    let mut effects = Vec::new();
+    node.handle(Time::ZERO, submit, &mut effects).unwrap();
+    let reason = "this peer belongs to no mesh yet".to_owned();
+    assert_eq!(effects, [Effect::SubmitRefused { request: 1, reason }]);
+    node.handle(Time::ZERO, Input::Deadline, &mut effects).unwrap();
+    assert_eq!(standing(&node), ("alive".to_owned(), true));
 }
 
 #[test]

@@ -74,6 +74,28 @@ fn who_leaves_lets_bodies_end_and_is_not_missed() {
 }
 
 #[test]
+fn whoever_leaves_last_in_good_order_remembers_no_mesh() {
+    for apart in [0, 250, 500, 900] {
+        let mut world = World::of(3);
+        let job = world.submit(SEED, tree(2, 3, "t"));
+        world.run_for(10 * SECOND);
+        world.assert_complete(job, tasks(2, 3));
+        // What the others' farewells set going reaches each when it has taken its own leave already.
+        for n in 0..3 {
+            world.feed(n, Input::Leave);
+            world.run_for(apart);
+        }
+        world.run_for(SECOND);
+        assert_eq!(world.left.len(), 3);
+        world.start(SEED);
+        world.run_for(SECOND);
+        let alone = world.submit(SEED, tree(2, 3, "t"));
+        world.run_for(10 * SECOND);
+        world.assert_complete(alone, tasks(2, 3));
+    }
+}
+
+#[test]
 fn a_restart_of_all_resumes_the_job() {
     let mut world = World::of(3);
     let job = world.submit(SEED, tree(3, 4, "t"));
