@@ -94,6 +94,11 @@ fn only_what_ran_there_is_done_again(events: &[Value]) {
     let started = of("task_started", "peer", &bob["peer"]);
     let finished = of("task_finished", "peer", &bob["peer"]);
     let respawned = of("task_respawned", "from", &bob["peer"]);
+    let is_missed = |it: &Value| it["event"] == "peer_down" && it["who"] == bob["peer"];
+    if events.iter().any(|it| is_missed(it) && it["reason"] != "left") {
+        // The machine stalled so long that others held it for dead: then all that it had is done again.
+        return;
+    }
     let open: BTreeSet<String> = started.difference(&finished).cloned().collect();
     // A few more were on their way when it left.
     assert!(respawned.len() <= open.len() + 8, "{respawned:?} of {open:?}");
