@@ -11,7 +11,7 @@ use formic_core::{
     Output, OutputFile, PeerId, View, wire,
 };
 use formic_identity::Signature;
-use formic_node::{Message, Reply, Request};
+use formic_node::{Ended, Message, Reply, Request};
 
 const VECTORS: &str = include_str!("../vectors/node.txt");
 
@@ -31,6 +31,7 @@ fn descriptor() -> Arc<Descriptor> {
         payload: br#"{"path":"src"}"#.to_vec(),
         recipe: vec![],
         wall: Some(std::time::Duration::from_secs(900)),
+        exclusive: Some(std::time::Duration::from_secs(1)),
     })
 }
 
@@ -218,6 +219,38 @@ fn work_messages() -> Vec<(&'static str, Message)> {
     all.into_iter().map(|(name, message)| (name, Message::Work(message))).collect()
 }
 
+fn claims_messages() -> Vec<(&'static str, Message)> {
+    use formic_register::claims::{Ask, Fence, Message as M, Refusal, Snapshot, Stamp, Task};
+    let (task, born) = (Task { job: JobId::from_bytes([7; 16]), key: key(1) }, Epoch(2));
+    let stamp = Stamp { fence: Fence { epoch: born, attempt: 3 }, holder: life(1) };
+    let ask = Ask { task, born, stamp, set: born };
+    let (lease, value) = (core::time::Duration::from_secs(1), Ended(output()));
+    let decided = Some((stamp, value.clone()));
+    let state = Snapshot { promised: Some(stamp), accepted: None, decided, leases: vec![] };
+    let (epoch, state) = (Epoch(3), Box::new(state));
+    let messages = vec![
+        ("claims_prepare", M::Prepare { ask, lease }),
+        ("claims_promise", M::Promise { ask, accepted: Some((stamp, value.clone())) }),
+        ("claims_accept", M::Accept { ask, value: value.clone() }),
+        ("claims_accepted", M::Accepted { ask }),
+        ("claims_renew", M::Renew { ask, lease, serial: 4 }),
+        ("claims_renewed", M::Renewed { ask, serial: 4 }),
+        ("claims_release", M::Release { task, stamp }),
+        ("claims_refuse", M::Refuse { ask, why: Refusal::Held { remaining: lease } }),
+        ("claims_decided", M::Decided { task, born, stamp, value }),
+        ("claims_pull", M::Pull { task, born, epoch }),
+        ("claims_state", M::State { task, epoch, state }),
+        ("claims_hint", M::Hint { task, born, epoch }),
+        ("claims_installed", M::Installed { task, epoch }),
+    ];
+    let mut all: Vec<_> =
+        messages.into_iter().map(|(name, message)| (name, Message::Claims(message))).collect();
+    let job = JobId::from_bytes([7; 16]);
+    all.push(("claims_who_keeps", Message::WhoKeeps { job }));
+    all.push(("claims_keepers", Message::Keepers { job, home: vec![life(1)] }));
+    all
+}
+
 fn certificate() -> Arc<Certificate> {
     let attestation =
         Attestation { signer: life(1), public_key: vec![1; 44], signature: vec![2; 64] };
@@ -233,6 +266,7 @@ fn samples() -> BTreeMap<&'static str, Message> {
     samples.extend(member_messages());
     samples.extend(work_messages());
     samples.extend(healing_messages());
+    samples.extend(claims_messages());
     let announce = M::Announce { decree: decree(), certificate: certificate() };
     samples.insert("announce", completion(announce));
     samples.insert("announce_ack", completion(M::AnnounceAck));

@@ -166,6 +166,9 @@ impl Shared {
             .env("FORMIC_OUTPUTS", folder.outputs())
             .env("FORMIC_PAYLOAD", folder.payload())
             .env("FORMIC_WALL_MS", wall.as_millis().to_string());
+        if let Some(fence) = work.fence {
+            command.env("FORMIC_FENCE", fence.to_string());
+        }
         self.spawner.spawn(command).await.map_err(|error| {
             AgentError::failed("open", format!("agent {}: cannot start: {error}", self.spec.name))
         })

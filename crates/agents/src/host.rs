@@ -2,7 +2,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use formic::{ChildSpec, ContextError, JobId, Key, Life, Outcome, Recipe, Task, TaskContext};
+use formic::{
+    ChildSpec, ContextError, Fence, JobId, Key, Life, Outcome, Recipe, Task, TaskContext,
+};
 use serde_json::Value;
 
 /// One execution, as the adapters need it.
@@ -11,6 +13,7 @@ pub(crate) struct Work {
     pub(crate) job: JobId,
     pub(crate) key: Key,
     pub(crate) attempt: u16,
+    pub(crate) fence: Option<Fence>,
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) payload: Value,
@@ -24,6 +27,7 @@ impl From<Task> for Work {
             job: task.job,
             key: task.key,
             attempt: task.attempt,
+            fence: task.fence,
             kind: task.kind,
             name: task.name,
             payload: task.payload,

@@ -43,7 +43,7 @@
 //!   its result is dropped.
 //! - Idle processes stay until the agent is closed.
 //!
-//! **Sources** `sessions.md` sections 5 and 5.1. Deviations: no `fence` in `task`, since nothing is exclusive; `put`, `get`,
+//! **Sources** `sessions.md` sections 5 and 5.1. Deviations: `put`, `get`,
 //! `help`, `usage`, `checkpointed`, `paused` and `outputs` of `done` are refused by name; messages for unknown tasks count
 //! as unknown types; `line_max` bounds the agent's lines only; `code` is added to the outcomes of children; requests with
 //! an `id` that are refused get a `result` as well, so that blocking workers go on.

@@ -67,6 +67,8 @@ pub(crate) struct TaskMessage {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) attempt: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fence: Option<String>,
     pub(crate) payload: Value,
     pub(crate) inputs: Map<String, Value>,
     pub(crate) outputs: Vec<String>,

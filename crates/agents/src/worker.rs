@@ -67,6 +67,8 @@ pub struct Assignment {
     pub kind: String,
     /// Which attempt, from 1.
     pub attempt: u16,
+    /// What to show outside, if the task is exclusive: `KEY.VIEW.ATTEMPT`.
+    pub fence: Option<String>,
     /// What to do.
     pub payload: Value,
 }
@@ -233,12 +235,13 @@ where
     fn start(&mut self, message: TaskMessage) {
         while self.bodies.try_join_next().is_some() {}
         self.running.retain(|_, body| !body.is_finished());
-        let TaskMessage { id, key, name, kind, attempt, payload, .. } = message;
+        let TaskMessage { id, key, name, kind, attempt, fence, payload, .. } = message;
         let handle = Handle::new(id.clone(), self.lines.clone(), Arc::clone(&self.waiting));
         let (lines, body) = (self.lines.clone(), Arc::clone(&self.body));
         let task = id.clone();
         let abort = self.bodies.spawn(async move {
-            let result = body(Assignment { key, name, kind, attempt, payload }, handle).await;
+            let result =
+                body(Assignment { key, name, kind, attempt, fence, payload }, handle).await;
             drop(lines.send(Queued(protocol::encode(&ended(task, result)))).await);
         });
         self.running.insert(id, abort);

@@ -27,7 +27,7 @@
 //! let job = JobId::derive(me, 1);
 //! let root = Arc::new(Descriptor {
 //!     kind: "plan".to_owned(), name: String::new(), requires: vec![],
-//!     payload: vec![], recipe: vec![], wall: None,
+//!     payload: vec![], recipe: vec![], wall: None, exclusive: None,
 //! });
 //! let spec = JobSpec { job, root, plan: Digest::of(&[b"plan"]), home: vec![me] };
 //! let mut alone = Completion::new(Config::default(), me, job);

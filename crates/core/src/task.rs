@@ -143,6 +143,9 @@ pub struct Descriptor {
     pub recipe: Vec<u8>,
     /// How long one execution may take; `None`: the agent's own limit.
     pub wall: Option<Duration>,
+    /// One valid attempt at a time, by a lease of this length: how long the others wait when its holder is
+    /// gone. `None`: any number of attempts may run (healing.md 7).
+    pub exclusive: Option<Duration>,
 }
 
 impl Descriptor {
@@ -160,6 +163,8 @@ impl Descriptor {
         field(&self.recipe);
         let wall_us = self.wall.map_or(u128::MAX, |wall| wall.as_micros());
         field(&wall_us.to_be_bytes());
+        let lease_us = self.exclusive.map_or(u128::MAX, |lease| lease.as_micros());
+        field(&lease_us.to_be_bytes());
         for capability in &self.requires {
             field(capability.as_str().as_bytes());
         }
@@ -308,6 +313,7 @@ mod tests {
             payload: b"p".to_vec(),
             recipe: vec![],
             wall: None,
+            exclusive: None,
         };
         let digest = base.digest();
         let others = [
@@ -315,6 +321,7 @@ mod tests {
             Descriptor { requires: "a".parse().into_iter().collect(), ..base.clone() },
             Descriptor { payload: vec![], recipe: b"p".to_vec(), ..base.clone() },
             Descriptor { wall: Some(Duration::ZERO), ..base.clone() },
+            Descriptor { exclusive: Some(Duration::ZERO), ..base.clone() },
         ];
         assert!(others.iter().all(|other| other.digest() != digest));
         assert_ne!(

@@ -71,6 +71,8 @@ pub struct Task {
     pub key: Key,
     /// Which attempt, from 1; more than 1 after a peer was lost.
     pub attempt: u16,
+    /// What to show outside, if the task is exclusive.
+    pub fence: Option<crate::Fence>,
     /// What sort of work.
     pub kind: String,
     /// A name for people.

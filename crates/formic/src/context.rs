@@ -9,6 +9,7 @@ use std::{
 
 use formic_completion::Spawn;
 use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome};
+use formic_node::{LEASE_MAX, LEASE_MIN};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -65,6 +66,9 @@ pub struct ChildSpec {
     pub index: Option<u64>,
     /// How long one execution may take.
     pub wall: Option<Duration>,
+    /// One valid body at a time, under a lease of this length (0.5 s to 10 min): for effects outside of the mesh. Its
+    /// result has at most 1 KiB, and it spawns nothing.
+    pub exclusive: Option<Duration>,
     /// How to run it; default: the parent's, without `run`, `env` and `outputs`.
     pub recipe: Option<crate::Recipe>,
 }
@@ -79,6 +83,7 @@ impl ChildSpec {
             payload,
             index: None,
             wall: None,
+            exclusive: None,
             recipe: None,
         }
     }
@@ -105,6 +110,8 @@ impl ChildSpec {
     }
 }
 
+const LEASES: core::ops::RangeInclusive<Duration> = LEASE_MIN..=LEASE_MAX;
+
 /// Why a body could not spawn or join.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -119,6 +126,15 @@ pub enum ContextError {
         size: usize,
         /// Bytes allowed.
         limit: usize,
+    },
+    /// The task is exclusive: whoever adopted its result would not know its children. The caller's fault.
+    #[error("an exclusive task spawns no tasks")]
+    Exclusive,
+    /// The lease of an exclusive child is too short or too long. The caller's fault.
+    #[error("a lease of {lease:?}, expected {LEASE_MIN:?} to {LEASE_MAX:?}")]
+    Lease {
+        /// What was asked for.
+        lease: Duration,
     },
     /// This task does not wait for such a child: it spawned none with this key, or handed it over as a tail. The
     /// caller's fault.
@@ -211,6 +227,12 @@ impl TaskContext {
     async fn spawn_as(&self, child: ChildSpec, mode: Spawn) -> Result<Key, ContextError> {
         let counted = self.inner.next_index.fetch_add(1, Ordering::Relaxed);
         let index = child.index.unwrap_or(counted);
+        if self.inner.parent.exclusive.is_some() {
+            return Err(ContextError::Exclusive);
+        }
+        if let Some(lease) = child.exclusive.filter(|lease| !LEASES.contains(lease)) {
+            return Err(ContextError::Lease { lease });
+        }
         let descriptor = self.describe(child);
         let size = descriptor.payload.len() + descriptor.recipe.len();
         let limit = formic_core::DESCRIPTOR_MAX;
@@ -238,6 +260,7 @@ impl TaskContext {
             payload: child.payload.to_string().into_bytes(),
             recipe,
             wall: child.wall,
+            exclusive: child.exclusive,
         }
     }
 

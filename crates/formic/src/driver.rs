@@ -27,7 +27,7 @@ use formic_node::{Effect, Event, Input, Node, Record, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    Error, EventLog, LogEvent, StoreError,
+    Error, EventLog, Fence, LogEvent, StoreError,
     clock::Clock,
     context::{Ask, Command},
     journal::Journal,
@@ -228,9 +228,10 @@ impl Driver {
             Effect::Discover => self.discover(),
             Effect::Reborn { incarnation } => self.rebirth = Some(incarnation),
             Effect::Hangup { life } => self.wire.hang_up(life, CloseReason::Closed),
-            Effect::Start { job, key, attempt, descriptor, root } => {
+            Effect::Start { job, key, attempt, descriptor, fence, root } => {
                 let seat = if root { Seat::Root } else { Seat::Slot };
-                self.bodies.start((job, key, attempt), descriptor, seat);
+                let fence = fence.map(|fence| Fence::new(key, fence));
+                self.bodies.start((job, key, attempt), fence, descriptor, seat);
             }
             Effect::Abort { job, key } => self.bodies.abort(job, key),
             Effect::Resume { job, key } => self.on_body(job, key, |body| body.joins.on_resumed()),
@@ -311,13 +312,13 @@ impl Driver {
     fn on_news(&mut self, news: News) {
         match news {
             News::Asks(command) => self.on_ask(command),
-            News::Ended { job, key, outcome: Some(outcome) } => {
+            News::Ended { job, key, outcome } => {
                 if let Some((per_mille, note)) = self.bodies.forget(job, key) {
                     self.write_progress(job, key, (per_mille, note));
                 }
                 self.inputs.push_back(Input::Finished { job, key, outcome });
             }
-            News::Ended { outcome: None, .. } => {}
+            News::Stopped { job, key } => self.inputs.push_back(Input::Stopped { job, key }),
         }
     }
 

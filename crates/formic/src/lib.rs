@@ -66,6 +66,7 @@ mod discovery;
 mod driver;
 mod error;
 mod event_log;
+mod fence;
 mod identity;
 mod journal;
 mod log;
@@ -88,12 +89,13 @@ pub use discovery::{BadName, Dns};
 pub use driver::Stopped;
 pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
+pub use fence::Fence;
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
 pub use formic_core::{
     Capability, Digest, Epoch, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
-pub use formic_node::{JobStatus, MemberStatus, Message, Record, Status};
+pub use formic_node::{JobStatus, LEASE_MAX, LEASE_MIN, MemberStatus, Message, Record, Status};
 pub use identity::Identity;
 pub use log::{LogEvent, LogLine};
 pub use mesh::Mesh;

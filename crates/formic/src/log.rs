@@ -74,8 +74,22 @@ pub enum LogEvent {
     TaskPlaced { job: String, key: String, attempt: u16, who: String },
     /// Nobody alive can do the task; it waits.
     TaskUnplaceable { job: String, key: String, missing: Vec<String> },
-    /// A body starts.
-    TaskStarted { job: String, key: String, attempt: u16 },
+    /// A body starts; `fence` (`KEY.VIEW.ATTEMPT`) if the task is exclusive.
+    TaskStarted {
+        job: String,
+        key: String,
+        attempt: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fence: Option<String>,
+    },
+    /// An exclusive task waits until the lease of its last holder ended.
+    TaskHeld { job: String, key: String, remaining_ms: u64 },
+    /// The lease of an exclusive task ended before its body did: the body is stopped.
+    LeaseLost { job: String, key: String },
+    /// An exclusive task is done by another peer's work: it does not run here.
+    TaskAdopted { job: String, key: String },
+    /// The peers that keep an exclusive task do not answer: `missing`. It is tried on.
+    TaskUndecided { job: String, key: String, missing: Vec<String> },
     /// A body reports progress.
     TaskProgress { job: String, key: String, per_mille: u16, note: String },
     /// A line of an agent's log.

@@ -64,6 +64,9 @@ pub struct PlannedTask {
     /// How long one execution may take.
     #[serde(default)]
     pub wall: Option<Duration>,
+    /// One valid body at a time, under a lease of this length; see [`crate::ChildSpec::exclusive`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<Duration>,
 }
 
 impl PlannedTask {
@@ -95,6 +98,7 @@ impl Plan {
             env,
             outputs,
             wall: task.wall,
+            exclusive: task.exclusive,
             ..PlannedTask::default()
         };
         Self { tasks: vec![planned] }
@@ -124,6 +128,7 @@ impl Plan {
             payload,
             recipe: Vec::new(),
             wall: None,
+            exclusive: None,
         }))
     }
 }

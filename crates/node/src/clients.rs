@@ -59,6 +59,17 @@ impl Node {
                 let input = JobInput::Attested { statement, attestation };
                 self.steps.push_back(Step::completion(job, input));
             }
+            Message::Claims(message) => {
+                self.on_claims_message(from, message);
+            }
+            Message::WhoKeeps { job } => {
+                if let Some(home) = self.jobs.get(job).map(|entry| entry.home.clone())
+                    && !home.is_empty()
+                {
+                    self.send(from, Message::Keepers { job, home });
+                }
+            }
+            Message::Keepers { job, home } => self.on_keepers(from, job, home),
             Message::Reply(_) => {
                 self.misbehaved(from.peer, "a reply to a peer that asked nothing".to_owned());
             }
@@ -146,7 +157,10 @@ impl Node {
             self.send(client, Message::Reply(verdict_reply(job, verdict)));
         }
         self.steps.push_back(Step::Work(WorkInput::JobOver { job }));
-        self.jobs.close(job);
+        // Until here late claims of its exclusive tasks are answered with what was decided.
+        if let Some(oldest) = self.jobs.close(job) {
+            self.exclusive.forget(oldest, &mut self.out);
+        }
     }
 
     pub(crate) fn on_spawned(&mut self, job: JobId, (owner, key): (Key, Key), origin: &Origin) {

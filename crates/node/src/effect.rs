@@ -6,6 +6,7 @@ use formic_core::{
     Capability, Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, PeerId, View,
     transport::Address,
 };
+use formic_register::claims::Fence;
 
 use crate::{Message, Record};
 
@@ -51,10 +52,12 @@ pub enum Effect {
         attempt: u16,
         /// What to do.
         descriptor: Arc<Descriptor>,
+        /// What to show outside, if the task is exclusive.
+        fence: Option<Fence>,
         /// The job's root: run by the mesh itself, outside the agents' slots.
         root: bool,
     },
-    /// Stop this body. Its end is not to be reported.
+    /// Stop this body. How it ends is not to be reported, that it did is by `Stopped`.
     Abort {
         /// The job.
         job: JobId,
@@ -274,8 +277,42 @@ pub enum Event {
         key: Key,
         /// Which attempt.
         attempt: u16,
+        /// What it shows outside, if it is exclusive.
+        fence: Option<Fence>,
     },
-    /// A body ended.
+    /// An exclusive task waits until the lease of its last holder ended.
+    TaskHeld {
+        /// The job.
+        job: JobId,
+        /// The task.
+        key: Key,
+        /// For at most this long.
+        remaining: Duration,
+    },
+    /// The lease of an exclusive task ended before its body: the body is stopped.
+    LeaseLost {
+        /// The job.
+        job: JobId,
+        /// The task.
+        key: Key,
+    },
+    /// An exclusive task is done by somebody else's work: its body does not run here.
+    TaskAdopted {
+        /// The job.
+        job: JobId,
+        /// The task.
+        key: Key,
+    },
+    /// No majority of an exclusive task's replicas answers. It is tried on.
+    TaskUndecided {
+        /// The job.
+        job: JobId,
+        /// The task.
+        key: Key,
+        /// Whose answer is missing.
+        missing: Vec<PeerId>,
+    },
+    /// A body ended; what an exclusive one ended in is decided.
     TaskFinished {
         /// The job.
         job: JobId,

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use formic_core::{Blame, Fault, JobId, PeerId, Time};
+use formic_core::{Blame, Fault, JobId, Key, PeerId, Time};
 
 /// Why an input was refused. State unchanged in every case. What other peers do wrong is no error but
 /// [`Event::Misbehaved`](crate::Event::Misbehaved).
@@ -47,6 +47,18 @@ pub enum Error {
     /// work refused it.
     #[error("work: {0}")]
     Work(#[from] formic_work::Error),
+    /// The claims of exclusive tasks refused it.
+    #[error("claims: {0}")]
+    Claims(#[from] formic_register::Error),
+    /// A body of an exclusive task spawns: its result could be adopted by a peer that knows no children.
+    /// The caller's fault.
+    #[error("task {key} of job {job} is exclusive and must not spawn tasks")]
+    ExclusiveSpawn {
+        /// The job.
+        job: JobId,
+        /// The task.
+        key: Key,
+    },
     /// completion refused it.
     #[error("completion: {0}")]
     Completion(#[from] formic_completion::Error),
@@ -59,10 +71,12 @@ impl Blame for Error {
             Self::Healing(error) => error.fault(),
             Self::Work(error) => error.fault(),
             Self::Completion(error) => error.fault(),
+            Self::Claims(error) => error.fault(),
             Self::ClockWentBack { .. }
             | Self::WrongSecret { .. }
             | Self::LeaveGrace { .. }
             | Self::RestoreNotFirst
+            | Self::ExclusiveSpawn { .. }
             | Self::UnknownJob { .. } => Fault::Caller,
         }
     }

@@ -42,9 +42,12 @@ impl Node {
                 self.out.push(Effect::Event(Event::TaskPlaced { job, key, attempt, life }));
             }
             WorkEffect::Start { task: TaskId { job, key }, attempt, descriptor, place } => {
-                let root = place == Place::Outside;
-                self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt }));
-                self.out.push(Effect::Start { job, key, attempt, descriptor, root });
+                if descriptor.exclusive.is_some() && place == Place::Slot {
+                    return self.start_exclusive(TaskId { job, key }, attempt, descriptor);
+                }
+                let (root, fence) = (place == Place::Outside, None);
+                self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt, fence }));
+                self.out.push(Effect::Start { job, key, attempt, descriptor, fence, root });
             }
             WorkEffect::Resume { task } => {
                 if self.withheld.resumed(task) {

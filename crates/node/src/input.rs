@@ -83,6 +83,13 @@ pub enum Input {
         /// How.
         outcome: Outcome,
     },
+    /// A body that was aborted does nothing any more. Only asked for where the task is exclusive.
+    Stopped {
+        /// The job.
+        job: JobId,
+        /// Whose body.
+        key: Key,
+    },
     /// A body waits for children and gives its slot back.
     Waits {
         /// The job.

@@ -91,16 +91,17 @@ impl Jobs {
         self.jobs.get(&id)?.completion.verdict()
     }
 
-    /// The job is over here; the oldest verdict may be forgotten for it.
-    pub(crate) fn close(&mut self, id: JobId) {
+    /// The job is over here; the oldest verdict may be forgotten for it, which is returned.
+    pub(crate) fn close(&mut self, id: JobId) -> Option<JobId> {
         self.closed.push_back(id);
-        if self.closed.len() > CLOSED_MAX
-            && let Some(oldest) = self.closed.pop_front()
-            && let Some(job) = self.jobs.remove(&oldest)
-            && let Some(at) = job.wake
-        {
+        if self.closed.len() <= CLOSED_MAX {
+            return None;
+        }
+        let oldest = self.closed.pop_front()?;
+        if let Some(at) = self.jobs.remove(&oldest).and_then(|job| job.wake) {
             self.wakes.remove(&(at, oldest));
         }
+        Some(oldest)
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

@@ -35,6 +35,8 @@
 //! - A job completes at every peer with one certificate that verifies offline, whether a worker or
 //!   the home peer dies, a peer joins late or leaves (`tests::jobs`).
 //! - A leaving peer returns what is queued and lets bodies end (`tests::jobs::who_leaves`).
+//! - An exclusive task's body runs only under a claim, and its result is decided once
+//!   (`tests::exclusive`).
 //! - What a peer does wrong is counted and reported, never an error of the caller (`tests::bad_input`).
 //!
 //! **Limits.** 1,024 open jobs, 1,000 remembered verdicts, 1,024 clients that watch one job.
@@ -47,6 +49,7 @@ mod clients;
 mod config;
 mod effect;
 mod error;
+mod exclusive;
 mod glue;
 mod input;
 mod jobs;
@@ -64,6 +67,8 @@ pub use attest::{Unproved, attested_bytes, verify_certificate};
 pub use config::{Config, RemoteLeave};
 pub use effect::{Effect, Event};
 pub use error::Error;
+pub use exclusive::Ended;
+pub use formic_register::claims::{Fence, LEASE_MAX, LEASE_MIN};
 pub use input::Input;
 pub use message::{Message, Reply, Request};
 pub use node::{Counters, Node};

@@ -5,7 +5,7 @@ use formic_core::{Descriptor, Digest, Epoch, JobId, Life, PeerId, View, transpor
 use formic_identity::Signature;
 use serde::{Deserialize, Serialize};
 
-use crate::Status;
+use crate::{Ended, Status};
 
 /// Everything peers and clients say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,6 +33,20 @@ pub enum Message {
         public_key: Vec<u8>,
         /// The signature.
         signature: Signature,
+    },
+    /// Who may run an exclusive task.
+    Claims(formic_register::claims::Message<Ended>),
+    /// Who keeps the exclusive tasks of this job? Answered by whoever knows its home group.
+    WhoKeeps {
+        /// The job.
+        job: JobId,
+    },
+    /// Its home group does.
+    Keepers {
+        /// The job.
+        job: JobId,
+        /// By rank, as the job was accepted: 1, 2, 3, 5 or 7 lives.
+        home: Vec<Life>,
     },
     /// From a client, which is no member: `formic submit`, `formic status`, `formic run`.
     Request(Request),
@@ -134,7 +148,10 @@ impl Message {
             Self::Healing(message) => message.class(),
             Self::Work(message) => message.class(),
             Self::Completion { message, .. } => message.class(),
-            Self::Attestation { .. } => Class::Control,
+            Self::Attestation { .. }
+            | Self::Claims(_)
+            | Self::WhoKeeps { .. }
+            | Self::Keepers { .. } => Class::Control,
             Self::Request(_) | Self::Reply(_) => Class::Data,
         }
     }

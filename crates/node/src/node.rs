@@ -15,6 +15,7 @@ use formic_work::{TaskId, Work};
 
 use crate::{
     Config, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
+    exclusive::Exclusive,
     jobs::{Jobs, Submitter, home_group},
     step::{Origin, Step},
     views::Published,
@@ -34,6 +35,7 @@ pub struct Node {
     pub(crate) work: Work,
     pub(crate) jobs: Jobs,
     pub(crate) withheld: Withheld,
+    pub(crate) exclusive: Exclusive,
     /// Members that are up and whose record has not arrived.
     pub(crate) unnamed: BTreeSet<Life>,
     /// A client that waits for a forced view.
@@ -105,6 +107,7 @@ impl Node {
             work: Work::new(work, me, Random::new(config.seed))?,
             jobs: Jobs::default(),
             withheld: Withheld::default(),
+            exclusive: Exclusive::default(),
             unnamed: BTreeSet::new(),
             operator: None,
             published: Published::default(),
@@ -140,6 +143,7 @@ impl Node {
     pub fn check(&self) {
         assert!(self.steps.is_empty() && self.out.is_empty(), "{} left work undone", self.me);
         self.work.check();
+        self.exclusive.check();
         self.jobs.iter().for_each(|(_, job)| job.completion.check());
     }
 
@@ -190,11 +194,15 @@ impl Node {
             }
             Input::Spawn { job, owner, index, descriptor, mode } => {
                 self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+                if self.exclusive.has(TaskId { job, key: owner }) {
+                    return Err(Error::ExclusiveSpawn { job, key: owner });
+                }
                 let origin = Origin::Spawn { index, descriptor: Arc::clone(&descriptor) };
                 let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
                 self.steps.push_back(Step::Completion { job, input, origin });
             }
             Input::Finished { job, key, outcome } => self.on_finished(job, key, outcome)?,
+            Input::Stopped { job, key } => self.on_stopped(TaskId { job, key }),
             Input::Waits { job, key } => self.on_waits(TaskId { job, key }),
             Input::Runs { job, key } => self.on_runs(TaskId { job, key }),
             Input::SetCapabilities { capabilities } => self.on_capabilities(capabilities),
@@ -252,7 +260,9 @@ impl Node {
     fn on_finished(&mut self, job: JobId, key: Key, outcome: Outcome) -> Result<(), Error> {
         self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
         let task = TaskId { job, key };
-        if self.work.runs(task) {
+        if self.exclusive.has(task) {
+            self.commit_exclusive(task, outcome);
+        } else if self.work.runs(task) {
             self.withheld.forget(task);
             let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
             self.out.push(Effect::Event(finished));
@@ -269,11 +279,13 @@ impl Node {
         }
         Record::drop_left(&mut records);
         let mut jobs: BTreeMap<JobId, Vec<formic_completion::Record>> = BTreeMap::new();
+        let mut claims: BTreeMap<JobId, Vec<_>> = BTreeMap::new();
         let mut views = Vec::new();
         for record in records {
             match record {
                 Record::Job { job, record } => jobs.entry(job).or_default().push(record),
                 Record::View(record) => views.push(record),
+                Record::Claims { job, record } => claims.entry(job).or_default().push(record),
                 // Taken by `Config::resume`, before there is a node.
                 Record::Mesh(_) | Record::Left => {}
                 Record::Addresses(addresses) => {
@@ -291,6 +303,9 @@ impl Node {
             });
             if let Some(entry) = self.jobs.get_mut(job) {
                 entry.home = home.unwrap_or_default();
+            }
+            if let Some(records) = claims.remove(&job) {
+                self.restore_claims(job, records);
             }
             // In this life nobody was heard yet: healing says when a majority is in touch.
             let quorum = formic_completion::Input::Quorum { held: false };
@@ -330,6 +345,8 @@ impl Node {
             Some("this peer belongs to no mesh yet")
         } else if self.healing.standing() == Standing::Lost {
             Some(NO_QUORUM)
+        } else if root.exclusive.is_some() {
+            Some("the root of a job spawns its tasks and cannot be exclusive")
         } else if self.jobs.is_full() {
             Some("this peer has 1024 open jobs, its limit")
         } else {
@@ -404,6 +421,12 @@ impl Node {
         if due(self.healing.deadline()) {
             self.steps.push_back(Step::Healing(formic_healing::Input::Deadline));
         }
+        for job in self.exclusive.due(self.now) {
+            self.steps.push_back(Step::Claims(job, formic_register::claims::Input::Deadline));
+        }
+        if due(self.exclusive.asks_at()) {
+            self.steps.push_back(Step::AskForClaims);
+        }
         if due(self.work.deadline()) {
             self.steps.push_back(Step::Work(formic_work::Input::Deadline));
         }
@@ -463,6 +486,13 @@ impl Node {
                 self.jobs.reschedule(job);
                 effects.into_iter().for_each(|effect| self.on_completion(job, effect, &origin));
             }
+            Step::Claims(job, input) => {
+                let mut effects = Vec::new();
+                let Some(claims) = self.exclusive.of(job) else { return Ok(()) };
+                claims.handle(self.now, input, &mut effects)?;
+                effects.into_iter().for_each(|effect| self.on_claims(job, effect));
+            }
+            Step::AskForClaims => self.ask_for_claims(),
             Step::Abort(task) => self.abort(task)?,
             Step::Own(message) => self.on_member_message(self.me, message),
         }
@@ -473,7 +503,11 @@ impl Node {
         self.withheld.forget(task);
         let ended = Step::Work(formic_work::Input::Ended { task });
         if self.work.runs(task) {
-            self.out.push(Effect::Abort { job: task.job, key: task.key });
+            if self.exclusive.has(task) {
+                self.abort_exclusive(task);
+            } else {
+                self.out.push(Effect::Abort { job: task.job, key: task.key });
+            }
             // Its slot is free only after the other aborts of the same input: what is queued and to be
             // aborted too must not start in it. `tests::clients::a_cancelled_job_ends_everywhere`
             self.steps.push_back(ended);
@@ -571,6 +605,7 @@ impl Protocol for Node {
         };
         let watch = earliest(self.mesh.deadline(), self.healing.deadline());
         let tasks = earliest(self.work.deadline(), self.jobs.deadline());
+        let tasks = earliest(tasks, self.exclusive.deadline());
         earliest(leave, earliest(watch, tasks))
     }
 }

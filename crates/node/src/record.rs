@@ -1,5 +1,8 @@
 use formic_core::{Digest, JobId, PeerId, transport::Address};
+use formic_register::claims::Record as Claims;
 use serde::{Deserialize, Serialize};
+
+use crate::Ended;
 
 /// What must survive the process. (The incarnation is the driver's: it is raised before the node exists.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +20,13 @@ pub enum Record {
     Mesh(Digest),
     /// The peer left its mesh in good order and owes it nothing: what it knew about it is void.
     Left,
+    /// What this peer promised and accepted about exclusive tasks of a job.
+    Claims {
+        /// Which.
+        job: JobId,
+        /// What.
+        record: Claims<Ended>,
+    },
     /// Where the members of the view can be reached.
     Addresses(Vec<(PeerId, Vec<Address>)>),
 }
@@ -28,6 +38,9 @@ impl Record {
             Self::Job { job, .. } => *job.as_bytes(),
             Self::View(_) => Digest::of(&[b"formic/shelf/view"]).half(),
             Self::Mesh(_) | Self::Left => Digest::of(&[b"formic/shelf/mesh"]).half(),
+            Self::Claims { job, .. } => {
+                Digest::of(&[b"formic/shelf/claims", job.as_bytes()]).half()
+            }
             Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
         }
     }
@@ -37,6 +50,7 @@ impl Record {
         match self {
             Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
             Self::View(record) => matches!(record, formic_healing::Record::View(_)),
+            Self::Claims { record, .. } => matches!(record, Claims::Forgotten(_)),
             Self::Mesh(_) | Self::Left | Self::Addresses(_) => true,
         }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use formic_core::{Descriptor, JobId, Key, Life};
 use formic_work::TaskId;
 
-use crate::Message;
+use crate::{Ended, Message};
 
 /// One input of one machine, waiting for its turn: effects of one input are applied before the next is
 /// fed, and messages to oneself wait in the same queue.
@@ -12,11 +12,14 @@ pub(crate) enum Step {
     Mesh(formic_mesh::Input),
     Healing(formic_healing::Input),
     Work(formic_work::Input),
+    Claims(JobId, formic_register::claims::Input<Ended>),
     Completion {
         job: JobId,
         input: formic_completion::Input,
         origin: Origin,
     },
+    /// Claims that are wanted and not asked for yet.
+    AskForClaims,
     /// Stop a body, wherever it is by then.
     Abort(TaskId),
     /// A message of this peer to itself.

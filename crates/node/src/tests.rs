@@ -1,4 +1,5 @@
 mod bad_input;
 mod clients;
+mod exclusive;
 mod jobs;
 mod world;

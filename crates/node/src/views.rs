@@ -143,6 +143,7 @@ impl Node {
         for job in self.jobs.ids() {
             self.steps.push_back(Step::completion(job, JobInput::Up { life }));
         }
+        self.invite(life);
         self.steps.push_back(Step::Work(WorkInput::RosterChanged));
         self.unnamed.insert(life);
         self.introduce(life);
@@ -160,6 +161,7 @@ impl Node {
     fn on_quorum(&mut self, standing: Standing) -> Event {
         let held = standing == Standing::Held;
         self.steps.push_back(Step::Mesh(MeshInput::Quorum { held }));
+        self.steps.push_back(Step::AskForClaims);
         for job in self.jobs.ids() {
             self.steps.push_back(Step::completion(job, JobInput::Quorum { held }));
         }

@@ -61,12 +61,22 @@ pub const VALUE_MAX: usize = 1_024;
 /// How many claims a life may have open.
 pub const CLAIMS_MAX: usize = 1_000;
 
+/// What a peer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    /// Claim, and keep what others claim if it is a replica.
+    Keeper,
+    /// Claim only.
+    Claimant,
+}
+
 /// One peer's part in all exclusive tasks: claimant of its own, replica of those it keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claims<V> {
     me: Life,
     now: Time,
     fresh: bool,
+    role: Role,
     quorum: Quorum,
     views: sets::Views,
     /// The newest view this peer was ever in, by its disk.
@@ -92,6 +102,7 @@ impl<V: Value> Claims<V> {
             me,
             now: Time::ZERO,
             fresh: true,
+            role: Role::Keeper,
             quorum: Quorum::Held,
             views: sets::Views::new(),
             oath: Epoch(0),
@@ -104,6 +115,13 @@ impl<V: Value> Claims<V> {
             out: vec![],
             local: VecDeque::new(),
         }
+    }
+
+    /// For a peer that may have kept tasks and forgot them: it claims, and answers nobody.
+    pub const fn amnesiac(me: Life) -> Self {
+        let mut new = Self::new(me);
+        new.role = Role::Claimant;
+        new
     }
 
     /// The fence under which this life may run `task` at `now`, if it holds it.
@@ -229,6 +247,7 @@ impl<V: Value> Claims<V> {
             Input::Claim { task, born, attempt, lease } => self.claim(task, born, attempt, lease),
             Input::Commit { task, value } => self.on_commit(task, value),
             Input::Release { task } => self.on_release_claim(task),
+            Input::Guest(life) => self.views.invite(life),
             Input::Forget(job) => self.on_forget(job),
             Input::Quorum(quorum) => self.quorum = quorum,
             Input::Message { from, message } => {

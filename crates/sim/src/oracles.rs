@@ -10,6 +10,7 @@ pub mod idle_is_silent;
 pub mod minority_mute;
 pub mod never_early;
 pub mod nothing_hangs;
+pub mod one_holder;
 pub mod one_verdict;
 pub mod one_view;
 pub mod quiet_is_quiet;

@@ -32,6 +32,7 @@ fn descriptor(requires: &[Capability]) -> Arc<Descriptor> {
         payload: vec![],
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 

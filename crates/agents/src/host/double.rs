@@ -29,6 +29,7 @@ pub(crate) fn work(payload: Value) -> Work {
         job: JobId::from_bytes([7; 16]),
         key: Key::from_bytes([1; 16]),
         attempt: 1,
+        fence: None,
         kind: "test".into(),
         name: "a test".into(),
         payload,

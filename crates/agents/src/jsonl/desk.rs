@@ -108,6 +108,7 @@ impl Desk {
             name: work.name,
             kind: work.kind,
             attempt: work.attempt,
+            fence: work.fence.map(|fence| fence.to_string()),
             payload: work.payload,
             inputs: Map::new(),
             outputs: Vec::new(),

@@ -1,7 +1,7 @@
 use core::{ops::Range, time::Duration};
 use std::collections::BTreeMap;
 
-use formic::{AgentSpec, Capability, PlannedTask};
+use formic::{AgentSpec, Capability, LEASE_MAX, LEASE_MIN, PlannedTask};
 use serde_json::Value;
 
 use super::{
@@ -15,6 +15,8 @@ use crate::{nearest::suggestion, span::parse_span};
 
 /// Needs of one task (work.md section 9).
 const NEEDS_MAX: usize = 1_000;
+/// The lease of an exclusive task that names none (healing.md 7.2).
+const LEASE: Duration = Duration::from_secs(1);
 /// The longest wall time (sessions.md section 10).
 const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
@@ -54,6 +56,7 @@ pub(crate) struct Task<'a> {
     env: BTreeMap<String, String>,
     retries: u32,
     wall: Option<Duration>,
+    exclusive: Option<Duration>,
 }
 
 impl<'a> Task<'a> {
@@ -73,7 +76,7 @@ impl<'a> Task<'a> {
         let (agent, run) = (fields.text("agent"), run(&mut fields));
         let outputs = outputs(&mut fields);
         let (retries, wall) = (retries(&mut fields), budget(&mut fields));
-        exclusive(&mut fields);
+        let exclusive = exclusive(&mut fields);
         let env = fields.named("env");
         let payload = fields.get("payload").map(|entry| &entry.value);
         let mut filler =
@@ -96,6 +99,7 @@ impl<'a> Task<'a> {
             env,
             retries,
             wall,
+            exclusive,
         })
     }
 
@@ -119,6 +123,7 @@ impl<'a> Task<'a> {
             outputs: self.outputs,
             retries: self.retries,
             wall: self.wall,
+            exclusive: self.exclusive,
         }
     }
 }
@@ -231,17 +236,34 @@ fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
     }
 }
 
-fn exclusive(fields: &mut Fields<'_, '_>) {
-    let Some(entry) = fields.get("exclusive") else { return };
-    let problem = match entry.value.json() {
-        Value::Bool(false) => return,
-        Value::Bool(true) => Problem::new(
-            &entry.value.place,
-            not_yet("`exclusive: true`", "leases of exclusive tasks"),
-        ),
-        _ => expected(&entry.value, "`exclusive`", "true or false"),
-    };
-    fields.problems.push(problem);
+/// `true`, or `{lease: 5s}`: how long the others wait when the holder is gone.
+fn exclusive(fields: &mut Fields<'_, '_>) -> Option<Duration> {
+    let entry = fields.get("exclusive")?;
+    match &entry.value.kind {
+        Kind::Map(_) => {}
+        _ => match entry.value.json() {
+            Value::Bool(false) => return None,
+            Value::Bool(true) => return Some(LEASE),
+            _ => {
+                let wanted = "true, false, or a lease as in `{lease: 5s}`";
+                fields.problems.push(expected(&entry.value, "`exclusive`", wanted));
+                return None;
+            }
+        },
+    }
+    let mut lease = Fields::of(&entry.value, "`exclusive`", &["lease"], fields.problems)?;
+    let Some((text, node)) = lease.text("lease") else { return Some(LEASE) };
+    match parse_span(text) {
+        Ok(span) if (LEASE_MIN..=LEASE_MAX).contains(&span) => Some(span),
+        Ok(_) => {
+            lease.problems.push(expected(node, "`lease`", "a duration from 500ms to 10m"));
+            None
+        }
+        Err(error) => {
+            lease.problems.push(Problem::new(&node.place, error.to_string()));
+            None
+        }
+    }
 }
 
 /// Puts inputs in and checks references to tasks.

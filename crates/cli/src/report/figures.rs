@@ -67,7 +67,7 @@ impl<'a> Figures<'a> {
     /// Times, lives and keys of bodies of this job that started, the root's left out.
     fn started(&self) -> impl Iterator<Item = (u64, &'a str, u16)> {
         self.lines.iter().filter_map(|line| match &line.event {
-            LogEvent::TaskStarted { job, key, attempt }
+            LogEvent::TaskStarted { job, key, attempt, .. }
                 if job == self.job && !self.is_root(key) =>
             {
                 Some((line.at_us, key.as_str(), *attempt))

@@ -44,8 +44,22 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         LogEvent::TaskUnplaceable { key, missing, .. } => {
             (key, format!("it waits: no single live peer has {}", missing.join(", ")))
         }
-        LogEvent::TaskStarted { key, attempt, .. } => {
-            (key, format!("attempt {attempt} started at {at}"))
+        LogEvent::TaskStarted { key, attempt, fence, .. } => {
+            let held = fence.as_ref().map_or_else(String::new, |it| format!(" under fence {it}"));
+            (key, format!("attempt {attempt} started at {at}{held}"))
+        }
+        LogEvent::TaskHeld { key, remaining_ms, .. } => {
+            (key, format!("{at} waits up to {remaining_ms} ms for the lease of its last holder"))
+        }
+        LogEvent::LeaseLost { key, .. } => {
+            (key, format!("{at} lost its lease and stopped the body"))
+        }
+        LogEvent::TaskAdopted { key, .. } => {
+            (key, format!("{at} does not run it: its result is decided already"))
+        }
+        LogEvent::TaskUndecided { key, missing, .. } => {
+            let missing: Vec<_> = missing.iter().map(|who| peer(who)).collect();
+            (key, format!("{at} hears nothing from {}, which keep its lease", missing.join(", ")))
         }
         LogEvent::TaskProgress { key, per_mille, note, .. } => {
             (key, format!("{}.{} % {}", per_mille / 10, per_mille % 10, cut(note)))

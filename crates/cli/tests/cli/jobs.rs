@@ -109,6 +109,38 @@ async fn a_job_goes_on_after_all_processes_were_killed() {
 }
 
 #[tokio::test]
+async fn an_exclusive_task_runs_under_fences_that_rise_whatever_dies() {
+    let world = World::new();
+    let tasks: String = (0..12)
+        .map(|n| {
+            format!(
+                "  t{n}: {{exclusive: {{lease: 500ms}}, run: 'echo $FORMIC_FENCE >> {}; sleep 0.2; echo {n}'}}\n",
+                world.text(&format!("fences-{n}"))
+            )
+        })
+        .collect();
+    let plan = world.write("plan.yaml", &format!("version: 1\ntasks:\n{tasks}"));
+    for transport in ["memory", "quic"] {
+        let words = ["run", &plan, "--peers", "5", "--transport", transport];
+        let rest = ["--kill", "2@150ms", "--json", "--seed", "3"];
+        let report = world.formic(&[&words[..], &rest].concat()).await.exit(0).json();
+        assert_eq!(report["tasks"]["total"], 12, "{report}");
+        for n in 0..12 {
+            let path = world.path(&format!("fences-{n}"));
+            let text = std::fs::read_to_string(&path).unwrap();
+            let fence = |line: &str| {
+                let parts: Vec<_> = line.split('.').map(str::to_owned).collect();
+                assert_eq!(parts.len(), 3, "{line}");
+                (parts[1].parse::<u64>().unwrap(), parts[2].parse::<u64>().unwrap())
+            };
+            let fences: Vec<_> = text.lines().map(fence).collect();
+            assert!(!fences.is_empty() && fences.is_sorted_by(|a, b| a < b), "{n}: {fences:?}");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn failed_tasks_are_reported_and_exit_1() {
     let world = World::new();
     let plan = world.write(

@@ -22,6 +22,7 @@ pub(super) fn task(name: &str) -> Arc<Descriptor> {
         payload: vec![],
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 

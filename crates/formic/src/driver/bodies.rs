@@ -16,7 +16,7 @@ use super::{
     body::{Execution, Executor, recipe_of},
     joins::{Joins, Seat},
 };
-use crate::{Adapters, Agent, Description, TaskContext, context::Command, plan::ROOT_KIND};
+use crate::{Adapters, Agent, Description, Fence, TaskContext, context::Command, plan::ROOT_KIND};
 
 /// Questions of bodies that wait for the driver; a full queue makes bodies wait.
 const COMMANDS: usize = 1_024;
@@ -30,6 +30,8 @@ pub(crate) struct Bodies {
     adapters: Option<Arc<dyn Adapters>>,
     grace: Duration,
     running: BTreeMap<(JobId, Key), Body>,
+    /// How many aborted bodies of a task have not ended.
+    stopping: BTreeMap<(JobId, Key), u32>,
     tasks: JoinSet<Ended>,
     asks: mpsc::Receiver<Command>,
     sender: mpsc::Sender<Command>,
@@ -59,8 +61,10 @@ struct Progress {
 pub(crate) enum News {
     /// It asks.
     Asks(Command),
-    /// It ended; `None`: it was aborted before, nobody wants to hear it.
-    Ended { job: JobId, key: Key, outcome: Option<Outcome> },
+    /// It ended.
+    Ended { job: JobId, key: Key, outcome: Outcome },
+    /// It was aborted, and no body of this task does anything any more.
+    Stopped { job: JobId, key: Key },
 }
 
 struct Ended {
@@ -79,14 +83,15 @@ impl Bodies {
     ) -> Self {
         let (sender, asks) = mpsc::channel(COMMANDS);
         let agents = agents.into_iter().map(|agent| (agent.describe(), agent)).collect();
-        let (running, tasks) = (BTreeMap::new(), JoinSet::new());
-        Self { me, agents, adapters, grace, running, tasks, asks, sender, runs: 0 }
+        let (running, stopping, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
+        Self { me, agents, adapters, grace, running, stopping, tasks, asks, sender, runs: 0 }
     }
 
     /// The peer's next life begins: all bodies of the old one are stopped, as by [`Bodies::abort`].
     pub(crate) fn renew(&mut self, me: Life) {
-        for body in core::mem::take(&mut self.running).into_values() {
+        for (task, body) in core::mem::take(&mut self.running) {
             body.cancelled.send_replace(true);
+            *self.stopping.entry(task).or_default() += 1;
         }
         self.me.0 = me;
     }
@@ -104,21 +109,35 @@ impl Bodies {
         // An error is a task ended by the runtime, which happens at its shutdown only: bodies catch their panics.
         while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
             let Ok(ended) = joined else { continue };
-            return Poll::Ready(self.on_ended(ended));
+            if let Some(news) = self.on_ended(ended) {
+                return Poll::Ready(news);
+            }
         }
         Poll::Pending
     }
 
-    fn on_ended(&mut self, ended: Ended) -> News {
+    fn on_ended(&mut self, ended: Ended) -> Option<News> {
         let Ended { job, key, run, outcome } = ended;
-        let current = self.running.get(&(job, key)).is_some_and(|body| body.run == run);
-        News::Ended { job, key, outcome: current.then_some(outcome) }
+        let running = self.running.get(&(job, key));
+        if running.is_some_and(|body| body.run == run) {
+            return Some(News::Ended { job, key, outcome });
+        }
+        let is_last =
+            running.is_none() & self.stopping.get(&(job, key)).is_none_or(|&left| left <= 1);
+        if let Some(left) = self.stopping.get_mut(&(job, key)) {
+            *left -= 1;
+            if *left == 0 {
+                self.stopping.remove(&(job, key));
+            }
+        }
+        is_last.then_some(News::Stopped { job, key })
     }
 
     /// Starts a body.
     pub(crate) fn start(
         &mut self,
         (job, key, attempt): (JobId, Key, u16),
+        fence: Option<Fence>,
         descriptor: Arc<Descriptor>,
         seat: Seat,
     ) {
@@ -145,7 +164,7 @@ impl Bodies {
         self.running.insert((job, key), body);
         let grace = self.grace;
         let execution =
-            Execution { job, key, attempt, descriptor, executor, context, cancelled, grace };
+            Execution { job, key, attempt, fence, descriptor, executor, context, cancelled, grace };
         self.tasks.spawn(async move {
             let outcome = execution.run().await;
             Ended { job, key, run, outcome }
@@ -187,6 +206,7 @@ impl Bodies {
     pub(crate) fn abort(&mut self, job: JobId, key: Key) {
         if let Some(body) = self.running.remove(&(job, key)) {
             body.cancelled.send_replace(true);
+            *self.stopping.entry((job, key)).or_default() += 1;
         }
     }
 

@@ -13,7 +13,7 @@ use formic_core::{Descriptor, JobId, Key, Outcome, VALUE_MAX};
 use tokio::sync::watch;
 
 use crate::{
-    Adapters, Agent, AgentError, Done, Recipe, Task, TaskContext, agent::outcome_of, plan,
+    Adapters, Agent, AgentError, Done, Fence, Recipe, Task, TaskContext, agent::outcome_of, plan,
 };
 
 /// Who executes a body.
@@ -33,6 +33,7 @@ pub(crate) struct Execution {
     pub(crate) job: JobId,
     pub(crate) key: Key,
     pub(crate) attempt: u16,
+    pub(crate) fence: Option<Fence>,
     pub(crate) descriptor: Arc<Descriptor>,
     pub(crate) executor: Executor,
     pub(crate) context: TaskContext,
@@ -45,11 +46,12 @@ pub(crate) struct Execution {
 impl Execution {
     /// Runs to the end, to the end of its `wall`, or until it is cancelled; then a grace time, then it is dropped.
     pub(crate) async fn run(self) -> Outcome {
-        let Self { job, key, attempt, descriptor, executor, context, cancelled, grace } = self;
+        let Self { job, key, attempt, fence, descriptor, executor, context, cancelled, grace } =
+            self;
         let wall = descriptor.wall;
         let mut stopped = cancelled.subscribe();
         let (name, value_max) = (descriptor.name.clone(), executor.value_max());
-        let body = execute((job, key, attempt), descriptor, executor, context);
+        let body = execute((job, key, attempt, fence), descriptor, executor, context);
         let mut body = pin!(caught(body));
         let expired = tokio::select! {
             result = &mut body => return outcome_of(result, value_max),
@@ -80,7 +82,7 @@ impl Executor {
 }
 
 async fn execute(
-    (job, key, attempt): (JobId, Key, u16),
+    (job, key, attempt, fence): (JobId, Key, u16, Option<Fence>),
     descriptor: Arc<Descriptor>,
     executor: Executor,
     context: TaskContext,
@@ -97,6 +99,7 @@ async fn execute(
         job,
         key,
         attempt,
+        fence,
         kind: descriptor.kind.clone(),
         name: descriptor.name.clone(),
         requires: descriptor.requires.clone(),

@@ -1,9 +1,11 @@
 //! Events of the node as lines of the event log.
 
+use core::time::Duration;
+
 use formic_core::{JobId, Key, Life};
 use formic_node::{Event, Message};
 
-use crate::{LogEvent, plan::reason_of};
+use crate::{Fence, LogEvent, plan::reason_of};
 
 /// Messages sent so far, for the event log. Beats and membership are not counted: they do not depend on the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,9 @@ impl Sent {
             Message::Mesh(_)
             | Message::Healing(_)
             | Message::Work(_)
+            | Message::Claims(_)
+            | Message::WhoKeeps { .. }
+            | Message::Keepers { .. }
             | Message::Request(_)
             | Message::Reply(_) => {}
         }
@@ -120,9 +125,27 @@ fn task_line(event: &Event) -> Option<LogEvent> {
             let missing = missing.iter().map(ToString::to_string).collect();
             LogEvent::TaskUnplaceable { job, key, missing }
         }
-        Event::TaskStarted { job, key, attempt } => {
+        Event::TaskStarted { job, key, attempt, fence } => {
+            let fence = fence.map(|fence| Fence::new(*key, fence).to_string());
             let (job, key) = text(job, key);
-            LogEvent::TaskStarted { job, key, attempt: *attempt }
+            LogEvent::TaskStarted { job, key, attempt: *attempt, fence }
+        }
+        Event::TaskHeld { job, key, remaining } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskHeld { job, key, remaining_ms: millis(*remaining) }
+        }
+        Event::LeaseLost { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::LeaseLost { job, key }
+        }
+        Event::TaskAdopted { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskAdopted { job, key }
+        }
+        Event::TaskUndecided { job, key, missing } => {
+            let (job, key) = text(job, key);
+            let missing = missing.iter().map(ToString::to_string).collect();
+            LogEvent::TaskUndecided { job, key, missing }
         }
         Event::TaskFinished { job, key, outcome } => {
             let (job, key) = text(job, key);
@@ -148,6 +171,10 @@ fn task_line(event: &Event) -> Option<LogEvent> {
         }
         _ => return None,
     })
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn count(number: usize) -> u32 {

@@ -27,5 +27,4 @@
 //! assert!(Dns::new("quic", "peers.example.org").is_err(), "the port is part of the name");
 //! ```
 //!
-//! What is not there: mDNS and SRV records; membership keys, so that peers answer on loopback only; exclusive tasks
-//! (`exclusive: true` is refused, although the claims they need are proved in `formic-register`).
+//! What is not there: mDNS and SRV records; membership keys, so that peers answer on loopback only.

@@ -29,6 +29,31 @@
 //! - `run` may not contain references: a shell would execute what another task returned. `env` may.
 //! - A plan is checked whole before anything starts; `formic run --check PLAN` only checks.
 //!
+//! # Exclusive tasks
+//!
+//! Work is executed at least once: after a crash, or a peer that only seemed dead, a task may run twice, and one result
+//! counts. What changes the world outside (a deployment, a payment, a push) is marked:
+//!
+//! ```yaml
+//! tasks:
+//!   push:
+//!     exclusive: true                       # or {lease: 5s}, from 500ms to 10m; 1 s by default
+//!     run: deploy --fence "$FORMIC_FENCE" --to production
+//! ```
+//!
+//! - A body starts only once a majority of the job's home group granted it a lease, which is renewed while it runs. The
+//!   next one waits until the lease of a dead holder ended. A holder that is cut off from the majority is stopped first.
+//! - Its result is decided by the same majority. Whoever comes later does not run but adopts it.
+//! - The fence, `KEY.VIEW.ATTEMPT`, rises with every grant of a task. An outside system that refuses a fence below the
+//!   highest it has seen gets the effect once; one that ignores it gets it at least once: a body may stall between its
+//!   last look at the lease and its effect. A retry after a failure is another task, with another key.
+//! - An exclusive task spawns no tasks, and its result has at most 1 KiB.
+//!
+//! In Rust: [`PlannedTask::exclusive`](crate::PlannedTask::exclusive),
+//! [`ChildSpec::exclusive`](crate::ChildSpec::exclusive), and [`Task::fence`](crate::Task::fence) in the agent.
+//!
+//! # Plans in Rust
+//!
 //! In Rust the same plan is data:
 //!
 //! ```

@@ -146,6 +146,7 @@ fn child(
         .name(&task.name)
         .index(position as u64 * TRIES + u64::from(tried));
     spec.wall = task.wall;
+    spec.exclusive = task.exclusive;
     spec.recipe = recipe;
     Ok(spec)
 }

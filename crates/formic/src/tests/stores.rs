@@ -22,6 +22,7 @@ fn home(store: &Store, byte: u8) -> Record {
         payload: b"{}".to_vec(),
         recipe: vec![],
         wall: None,
+        exclusive: None,
     });
     let home = vec![store.identity().life()];
     let spec = JobSpec { job: job(byte), root, plan: Digest::of(&[b"p"]), home };

@@ -1,5 +1,6 @@
 //! Whole peers in virtual time: links with a delay, bodies that spawn trees, crashes and restarts.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -13,7 +14,7 @@ use formic_core::{
 };
 use formic_identity::SecretKey;
 
-use crate::{Config, Effect, Event, Input, Message, Node, Record, Reply, Request};
+use crate::{Config, Effect, Event, Fence, Input, Message, Node, Record, Reply, Request};
 
 pub(super) const SEED: u8 = 0;
 const SERVICE_US: u64 = 20_000;
@@ -56,6 +57,8 @@ pub(super) struct World {
     pub(super) replies: Vec<Reply>,
     pub(super) left: BTreeSet<u8>,
     pub(super) runs: BTreeMap<u8, usize>,
+    /// Bodies of exclusive tasks in the order in which they started: when, where, which.
+    pub(super) fences: Vec<(u64, u8, Key, Fence)>,
     incarnations: BTreeMap<u8, u64>,
     links: BTreeSet<(Life, Life)>,
     bodies: BTreeMap<(u8, JobId, Key), Body>,
@@ -72,6 +75,9 @@ pub(super) fn client() -> Life {
     Life::new(secret(200).public().peer_id(), Incarnation(1))
 }
 
+/// The children of a body of this kind are exclusive, with this lease.
+pub(super) const EXCLUSIVE: (&str, Duration) = ("exclusive", Duration::from_secs(1));
+
 /// A tree of bodies: each spawns `width` children until `depth` is 0.
 pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
     Arc::new(Descriptor {
@@ -81,6 +87,7 @@ pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
         payload: vec![depth, width],
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 
@@ -182,7 +189,8 @@ impl World {
                 self.crash(n);
                 self.start(n);
             }
-            Effect::Start { job, key, descriptor, root, .. } => {
+            Effect::Start { job, key, descriptor, root, fence, .. } => {
+                self.fences.extend(fence.map(|fence| (self.now, n, key, fence)));
                 *self.runs.entry(n).or_default() += usize::from(!root);
                 let place = if root { Place::Root } else { Place::Slot };
                 let body = Body {
@@ -195,7 +203,10 @@ impl World {
                 self.bodies.insert((n, job, key), body);
                 self.later(SERVICE_US, me, Happening::Works { job, key });
             }
-            Effect::Abort { job, key } => drop(self.bodies.remove(&(n, job, key))),
+            Effect::Abort { job, key } => {
+                self.bodies.remove(&(n, job, key));
+                self.later(500, me, Happening::Feed(Input::Stopped { job, key }));
+            }
             Effect::Resume { job, key } => {
                 self.later(100, me, Happening::Works { job, key });
             }
@@ -284,8 +295,9 @@ impl World {
         body.open = (0..u64::from(width)).collect();
         let kind = body.descriptor.kind.clone();
         for index in 0..u64::from(width) {
-            let child =
-                Descriptor { name: format!("{index}"), ..(*tree(depth - 1, width, &kind)).clone() };
+            let exclusive = (kind == EXCLUSIVE.0).then_some(EXCLUSIVE.1);
+            let child = (*tree(depth - 1, width, &kind)).clone();
+            let child = Descriptor { name: format!("{index}"), exclusive, ..child };
             let (descriptor, mode) = (Arc::new(child), Spawn::Nested);
             self.feed(n, Input::Spawn { job, owner: key, index, descriptor, mode });
         }

@@ -437,7 +437,7 @@ impl<V: Value> Claims<V> {
     /// X5: a grant survives the move; what was asked of the replicas before is asked of these.
     pub(super) fn move_claims(&mut self) {
         let Some(view) = self.views.current().cloned() else { return };
-        let member = view.contains(self.me);
+        let member = self.views.admits(self.me);
         for task in self.claims.keys().copied().collect::<Vec<_>>() {
             if member {
                 self.move_claim(task, view.epoch);
@@ -479,6 +479,7 @@ impl<V: Value> Claims<V> {
         if due(claim.overdue) {
             claim.overdue = None;
             self.undecided(task);
+            self.end_split_round(task);
         }
         let Some(claim) = self.claims.get_mut(&task) else { return };
         match &claim.phase {
@@ -496,8 +497,23 @@ impl<V: Value> Claims<V> {
         if matches!(claim.phase, Phase::Holding { .. }) {
             return self.renew(task);
         }
+        let is_overdue = claim.overdue.is_none();
         claim.resend = Some(now + RESEND);
         self.ask(task);
+        if is_overdue {
+            self.end_split_round(task);
+        }
+    }
+
+    /// Some refuse, some are silent, maybe for ever: another try asks for more than those promised.
+    fn end_split_round(&mut self, task: Task) {
+        let Some(claim) = self.claims.get(&task) else { return };
+        if let Phase::Preparing { round, .. } | Phase::Committing { round, .. } = &claim.phase
+            && !round.no.is_empty()
+        {
+            let (promised, held) = (round.highest(), round.held);
+            self.lost_round(task, promised, held);
+        }
     }
 
     fn undecided(&mut self, task: Task) {

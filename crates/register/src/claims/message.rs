@@ -221,6 +221,27 @@ pub enum Message<V> {
     },
 }
 
+impl<V> Message<V> {
+    /// The task it is about.
+    pub const fn task(&self) -> Task {
+        match self {
+            Self::Prepare { ask, .. }
+            | Self::Promise { ask, .. }
+            | Self::Accept { ask, .. }
+            | Self::Accepted { ask }
+            | Self::Renew { ask, .. }
+            | Self::Renewed { ask, .. }
+            | Self::Refuse { ask, .. } => ask.task,
+            Self::Release { task, .. }
+            | Self::Decided { task, .. }
+            | Self::Pull { task, .. }
+            | Self::State { task, .. }
+            | Self::Hint { task, .. }
+            | Self::Installed { task, .. } => *task,
+        }
+    }
+}
+
 /// What must survive the process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record<V> {
@@ -255,9 +276,11 @@ pub enum Quorum {
 pub enum Input<V> {
     /// What was durable when the process ended, in the order it was persisted. Only as the first.
     Restore(Vec<Record<V>>),
-    /// A committed view, in the order of epochs. The first may be any: a joiner is given the one
-    /// before its own as well, or it can never pull; after a restart all that are kept.
+    /// Who keeps tasks from now on, in the order of epochs. The first may be any: a joiner is given the
+    /// one before its own as well, or it can never pull; after a restart all that are kept.
     View(Arc<View>),
+    /// This life may claim although it keeps nothing, and is the newest one of its peer so far.
+    Guest(Life),
     /// This life is to run the task alone.
     Claim {
         /// The task.

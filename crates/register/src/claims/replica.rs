@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use formic_core::{Epoch, Life, PeerId, Time};
 
 use super::{
-    Claims,
+    Claims, Role,
     lease::{Lease, replica_end},
     message::{Ask, Leased, Message, Record, Refusal, Snapshot, Stamp, Task, Value},
 };
@@ -120,7 +120,8 @@ impl<V: Value> Claims<V> {
             return Some(Message::Decided { task: ask.task, born: ask.born, stamp, value });
         }
         let refuse = |why| Some(Message::Refuse { ask, why });
-        let Some(epoch) = self.entered() else { return refuse(Refusal::NotInstalled) };
+        let entered = self.entered().filter(|_| self.role == Role::Keeper);
+        let Some(epoch) = entered else { return refuse(Refusal::NotInstalled) };
         if ask.set > epoch {
             return refuse(Refusal::NotInstalled);
         }
@@ -128,7 +129,7 @@ impl<V: Value> Claims<V> {
         if ask.set < epoch && formic_core::rule!("register/wedge") {
             return refuse(Refusal::Moved { epoch });
         }
-        if self.views.current().is_none_or(|view| !view.contains(from)) {
+        if !self.views.admits(from) {
             return refuse(Refusal::NotMember);
         }
         match self.views.set(ask.set, ask.task.key) {

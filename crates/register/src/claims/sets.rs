@@ -79,11 +79,25 @@ pub(super) struct Views {
     kept: BTreeMap<Epoch, Arc<View>>,
     /// The newest life known of everybody in them.
     lives: BTreeMap<PeerId, Life>,
+    /// Peers that may claim although they keep nothing, by their newest life.
+    guests: BTreeMap<PeerId, Life>,
 }
 
 impl Views {
     pub(super) const fn new() -> Self {
-        Self { kept: BTreeMap::new(), lives: BTreeMap::new() }
+        Self { kept: BTreeMap::new(), lives: BTreeMap::new(), guests: BTreeMap::new() }
+    }
+
+    pub(super) fn invite(&mut self, life: Life) {
+        let known = self.guests.entry(life.peer).or_insert(life);
+        *known = life.max(*known);
+        self.met(life);
+    }
+
+    /// Whether this life may claim.
+    pub(super) fn admits(&self, life: Life) -> bool {
+        let is_member = self.current().is_some_and(|view| view.contains(life));
+        is_member || self.guests.get(&life.peer).is_some_and(|known| *known <= life)
     }
 
     pub(super) fn current(&self) -> Option<&Arc<View>> {
@@ -134,7 +148,7 @@ impl Views {
     }
 
     pub(super) fn life(&self, peer: PeerId) -> Option<Life> {
-        self.lives.get(&peer).copied()
+        self.lives.get(&peer).max(self.guests.get(&peer)).copied()
     }
 
     /// A peer's newer life answers for it before a view says so: its disk votes.

@@ -65,7 +65,8 @@ impl<V: Value> Claims<V> {
     pub(super) fn enter(&mut self, view: Arc<View>) {
         let epoch = view.epoch;
         self.views.push(view);
-        if epoch > self.oath {
+        let keeps = self.views.current().is_some_and(|view| view.member(self.me.peer).is_some());
+        if keeps && epoch > self.oath {
             self.oath = epoch;
             self.record(Record::View(epoch));
         }

@@ -42,6 +42,7 @@ impl<V: Value> Claims<V> {
             | Input::Release { .. }
             | Input::Forget(_)
             | Input::Quorum(_)
+            | Input::Guest(_)
             | Input::Deadline => Ok(()),
         }
     }
@@ -59,8 +60,11 @@ impl<V: Value> Claims<V> {
         if self.claims.len() >= CLAIMS_MAX {
             return Err(Error::TooManyClaims { limit: CLAIMS_MAX });
         }
-        let member = self.views.current().is_some_and(|view| view.contains(self.me));
-        if member { Ok(()) } else { Err(Error::NoMember { life: self.me }) }
+        if self.views.admits(self.me) && self.views.current().is_some() {
+            Ok(())
+        } else {
+            Err(Error::NoMember { life: self.me })
+        }
     }
 
     fn vet_message(&self, from: Life, message: &Message<V>) -> Result<(), Error> {

@@ -69,7 +69,15 @@ fn peer_of(life: Life) -> usize {
 fn descriptor(task: usize) -> Arc<Descriptor> {
     let payload = (task as u64).to_be_bytes().to_vec();
     let (kind, name) = ("schedule".to_owned(), String::new());
-    Arc::new(Descriptor { kind, name, requires: vec![], payload, recipe: vec![], wall: None })
+    Arc::new(Descriptor {
+        kind,
+        name,
+        requires: vec![],
+        payload,
+        recipe: vec![],
+        wall: None,
+        exclusive: None,
+    })
 }
 
 fn task_of(descriptor: &Descriptor) -> usize {

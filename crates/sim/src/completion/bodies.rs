@@ -31,6 +31,7 @@ pub(super) fn descriptor(level: u64, number: u64) -> Arc<Descriptor> {
         payload,
         recipe: vec![],
         wall: None,
+        exclusive: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Workload {
     pub joins: u64,
     /// Bodies that spawn something else when run again, in permille.
     pub moody: u64,
+    /// Exclusive tasks among children, in permille; they spawn nothing. Only in the world of whole nodes.
+    pub exclusive: u64,
     /// The usual length of a body.
     pub body: Duration,
 }
@@ -210,6 +212,7 @@ fn workload(draw: Draw) -> Workload {
         tails,
         joins: [0, 300, 1_000][draw.index("joins", &[], 3)],
         moody: [0, 0, 200][draw.index("moody", &[], 3)],
+        exclusive: 0,
         body: Duration::from_micros(500 << pick("body", 9)),
     }
 }

@@ -6,15 +6,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
 use formic_core::{Descriptor, JobId, Key, Outcome, Output, mix};
-use formic_node::Input;
+use formic_node::{Fence, Input};
 
 use super::world::{What, World};
 use crate::{
     Draw, Execution,
     completion::plan::{Shape, Workload},
     marks::Mark,
+    oracles::one_holder,
 };
 
+/// How long the lease of an exclusive task is.
+const LEASE: Duration = Duration::from_secs(1);
 /// No body works longer than this by itself.
 const LONGEST: u64 = 4_000_000;
 
@@ -62,7 +65,12 @@ impl Body {
 }
 
 /// A job's root, or a task in it: where it is in the tree, and who it is.
-pub(super) fn descriptor(job: u64, level: u64, who: u64) -> Arc<Descriptor> {
+pub(super) fn descriptor(
+    job: u64,
+    level: u64,
+    who: u64,
+    exclusive: Option<Duration>,
+) -> Arc<Descriptor> {
     let payload = [job, level, who].map(u64::to_be_bytes).concat();
     Arc::new(Descriptor {
         kind: "sim".to_owned(),
@@ -71,6 +79,7 @@ pub(super) fn descriptor(job: u64, level: u64, who: u64) -> Arc<Descriptor> {
         payload,
         recipe: vec![],
         wall: None,
+        exclusive,
     })
 }
 
@@ -84,19 +93,20 @@ fn identity(descriptor: &Descriptor) -> [u64; 3] {
 }
 
 impl Script {
-    fn of(draw: Draw, work: &Workload, [job, level, who]: [u64; 3], run: u64) -> Self {
+    fn of(draw: Draw, work: &Workload, [job, level, who]: [u64; 3], run: Run) -> Self {
         let moody = draw.chance("task-moody", &[who], work.moody);
-        let what = [who, if moody { run } else { 0 }];
+        let what = [who, if moody { run.number } else { 0 }];
         let body = u64::try_from(work.body.as_micros()).unwrap_or(1_000);
         let long = draw.chance("task-long", &what, 20);
         let length = draw.below("task-length", &what, body * if long { 20 } else { 2 });
-        let count = children(draw, work, level, &what);
+        let count = run.fence.map_or_else(|| children(draw, work, level, &what), |_| 0);
         let gap = Duration::from_micros(length.min(LONGEST) / (count + 1));
         let spawn = |index: u64| {
             let tail = draw.chance("task-tail", &[who, index], work.tails);
             let mode = if tail { Spawn::Tail } else { Spawn::Nested };
             let child = mix(who ^ mix(index + 1) ^ what[1].wrapping_mul(0x9e37));
-            (gap, descriptor(job, level + 1, child), mode)
+            let alone = draw.chance("task-exclusive", &[child], work.exclusive);
+            (gap, descriptor(job, level + 1, child, alone.then_some(LEASE)), mode)
         };
         let joins = draw.chance("task-joins", &what, work.joins);
         Self {
@@ -106,7 +116,11 @@ impl Script {
             outcome: if draw.chance("task-fails", &what, 30) {
                 Outcome::failed("failed", "as scripted")
             } else {
-                Outcome::Ok(Output { value: who.to_be_bytes().to_vec(), files: vec![] })
+                // Two holders would not say the same.
+                let held = run.fence.map(|fence| [fence.epoch.0, fence.attempt]);
+                let value = [who].into_iter().chain(held.into_iter().flatten());
+                let value = value.flat_map(u64::to_be_bytes).collect();
+                Outcome::Ok(Output { value, files: vec![] })
             },
         }
     }
@@ -127,12 +141,20 @@ pub(super) struct Start {
     pub(super) job: JobId,
     pub(super) key: Key,
     pub(super) descriptor: Arc<Descriptor>,
+    pub(super) fence: Option<Fence>,
     pub(super) root: bool,
+}
+
+/// Which execution of its task.
+#[derive(Clone, Copy)]
+struct Run {
+    number: u64,
+    fence: Option<Fence>,
 }
 
 impl World<'_> {
     pub(super) fn start_body(&mut self, host: usize, start: Start) {
-        let Start { job, key, descriptor, root } = start;
+        let Start { job, key, descriptor, fence, root } = start;
         let parts = identity(&descriptor);
         let number = usize::try_from(parts[0]).unwrap_or(usize::MAX);
         let Some(work) = self.plan.jobs.get(number).map(|job| job.work) else { return };
@@ -149,13 +171,45 @@ impl World<'_> {
             self.reach(Mark::RunTwice);
         }
         self.report.executions += 1;
-        let script = Script::of(self.draw, &work, parts, run as u64);
+        if let Some(fence) = fence {
+            self.holds(host, (job, key), fence);
+        }
+        let script = Script::of(self.draw, &work, parts, Run { number: run as u64, fence });
         let first = script.spawns.first().map_or(script.rest, |(gap, ..)| *gap);
         let (phase, children) = (Phase::Works, BTreeMap::new());
         let body = Body { script, run, root, phase, next: 0, children };
         self.hosts[host].bodies.insert((job, key), body);
         self.body_after(host, (job, key), first);
         self.check_slots(host);
+    }
+
+    /// A body of an exclusive task starts. Whoever stands still, or did a moment ago, does nothing outside.
+    fn holds(&mut self, host: usize, (job, key): (JobId, Key), fence: Fence) {
+        self.reach(Mark::Exclusive);
+        let now = self.now;
+        let stands = |other: usize| {
+            self.hosts[other].frozen.is_some()
+                || self.truth.stalled.get(&other).is_some_and(|until| *until >= now)
+        };
+        let others: Vec<_> = (0..self.hosts.len())
+            .filter(|other| *other != host && !stands(*other))
+            .filter(|other| self.hosts[*other].bodies.contains_key(&(job, key)))
+            .map(|other| self.hosts[other].life)
+            .collect();
+        let life = self.hosts[host].life;
+        let sole = self.truth.jobs.entry(job).or_default().exclusive.entry(key).or_default();
+        let alone = one_holder::at_start(sole, life, fence, &others);
+        self.claim("one_holder", alone);
+    }
+
+    /// A result is reported to the parent.
+    pub(super) fn on_finished(&mut self, host: usize, (job, key): (JobId, Key), outcome: &Outcome) {
+        let life = self.hosts[host].life;
+        let Some(job) = self.truth.jobs.get_mut(&job) else { return };
+        if let Some(sole) = job.exclusive.get_mut(&key) {
+            let one = one_holder::at_result(sole, life, outcome.digest());
+            self.claim("one_holder", one);
+        }
     }
 
     /// The body's next step comes after this long.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use formic_completion::{Record as JobRecord, Verdict};
 use formic_core::{Digest, JobId, Life, Outcome, View, transport::CloseReason};
-use formic_node::{Effect, Event, Message, verify_certificate};
+use formic_node::{Effect, Event, Input, Message, verify_certificate};
 
 use super::{
     agents::Start,
@@ -61,7 +61,12 @@ pub(super) fn keeps_home(disk: &[Stored], job: JobId) -> bool {
 /// Whether a message is about work, not about who is there.
 pub(super) const fn is_work(message: &Message) -> bool {
     match message {
-        Message::Work(_) | Message::Completion { .. } | Message::Attestation { .. } => true,
+        Message::Work(_)
+        | Message::Completion { .. }
+        | Message::Attestation { .. }
+        | Message::Claims(_)
+        | Message::WhoKeeps { .. }
+        | Message::Keepers { .. } => true,
         Message::Mesh(_) | Message::Healing(_) | Message::Request(_) | Message::Reply(_) => false,
     }
 }
@@ -102,13 +107,16 @@ impl World<'_> {
                 self.reach(Mark::HungUp);
                 self.hang_up(host, life, CloseReason::Closed);
             }
-            Effect::Start { job, key, attempt, descriptor, root } => {
+            Effect::Start { job, key, attempt, descriptor, fence, root } => {
                 self.note(Detail::Brief, Some(host), || {
                     format!("p{host} runs {} of {}, attempt {attempt}", key.short(), job.short())
                 });
-                self.start_body(host, Start { job, key, descriptor, root });
+                self.start_body(host, Start { job, key, descriptor, fence, root });
             }
-            Effect::Abort { job, key } => self.body_stops(host, (job, key)),
+            Effect::Abort { job, key } => {
+                self.body_stops(host, (job, key));
+                self.give(host, Input::Stopped { job, key });
+            }
             Effect::Resume { job, key } => self.body_resumes(host, (job, key)),
             Effect::Spawned { job, owner, index: _, key } => {
                 self.body_spawned(host, (job, owner), key);
@@ -191,6 +199,12 @@ impl World<'_> {
                 self.report.respawns += 1;
                 self.reach(Mark::Respawned);
             }
+            Event::TaskFinished { job, key, outcome } => {
+                self.on_finished(host, (job, key), &outcome);
+            }
+            Event::TaskHeld { .. } => self.reach(Mark::Held),
+            Event::LeaseLost { .. } => self.reach(Mark::LeaseLost),
+            Event::TaskAdopted { .. } => self.reach(Mark::Adopted),
             Event::TaskDropped { .. } => self.reach(Mark::Dropped),
             Event::TaskDivergent { .. } => self.reach(Mark::Divergent),
             Event::JobComplete { job, outcome } => self.on_complete(host, job, &outcome),

@@ -339,7 +339,7 @@ impl World<'_> {
 
     /// A user submits a job; who is refused tries again.
     pub(super) fn submit(&mut self, (job, round): (usize, u32), peer: usize) {
-        let root = agents::descriptor(job as u64, 0, job as u64 + 1);
+        let root = agents::descriptor(job as u64, 0, job as u64 + 1, None);
         let request = (job as u64) << 32 | u64::from(round);
         self.note(Detail::Brief, Some(peer), || format!("p{peer} is asked for job {job}"));
         let plan = Digest::of(&[b"plan"]);

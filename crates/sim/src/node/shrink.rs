@@ -85,11 +85,12 @@ impl Search<'_> {
     }
 
     fn smaller_job(&mut self, job: usize) {
-        let changes: [fn(&mut crate::completion::plan::Workload); 7] = [
+        let changes: [fn(&mut crate::completion::plan::Workload); 8] = [
             |work| work.width = 1,
             |work| work.width /= 2,
             |work| work.depth = 1,
             |work| work.moody = 0,
+            |work| work.exclusive = 0,
             |work| work.tails = 0,
             |work| work.joins = 0,
             |work| work.shape = Shape::Flat,

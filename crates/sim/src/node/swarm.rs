@@ -334,6 +334,7 @@ fn workload(draw: Draw, job: u64) -> Workload {
         tails: [0, 0, 300, 1_000][draw.index("node-tails", &[job], 4)],
         joins: [0, 300, 1_000][draw.index("node-joins", &[job], 3)],
         moody: [0, 0, 200][draw.index("node-moody", &[job], 3)],
+        exclusive: [0, 0, 100, 500][draw.index("node-exclusive", &[job], 4)],
         body: us(1_000 << pick("node-body", 8)),
     }
 }

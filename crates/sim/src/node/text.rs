@@ -137,7 +137,7 @@ impl fmt::Display for Plan {
             }
         }
         for job in &self.jobs {
-            let Workload { shape, width, depth, tails, joins, moody, body } = job.work;
+            let Workload { shape, width, depth, tails, joins, moody, exclusive, body } = job.work;
             let shape = match shape {
                 Shape::Tree => "tree",
                 Shape::Chain => "chain",
@@ -145,7 +145,10 @@ impl fmt::Display for Plan {
             };
             let (at, peer, body) = (since_start(job.at), job.peer, Seconds(body));
             write!(f, "job {at} peer {peer} {shape} width {width} depth {depth} ")?;
-            writeln!(f, "tails {tails} joins {joins} moody {moody} body {body}")?;
+            writeln!(
+                f,
+                "tails {tails} joins {joins} moody {moody} exclusive {exclusive} body {body}"
+            )?;
         }
         self.faults.iter().try_for_each(|strike| writeln!(f, "{strike}"))
     }
@@ -155,8 +158,10 @@ fn job(words: &[&str]) -> Result<Job, BadPlan> {
     let [at, "peer", peer, shape, "width", width, "depth", depth, rest @ ..] = words else {
         return Err(BadPlan::expected("a job", &words.join(" ")));
     };
-    let ["tails", tails, "joins", joins, "moody", moody, "body", body] = rest else {
-        return Err(BadPlan::expected("tails, joins, moody, body", &rest.join(" ")));
+    let ["tails", tails, "joins", joins, "moody", moody, "exclusive", exclusive, "body", body] =
+        rest
+    else {
+        return Err(BadPlan::expected("tails, joins, moody, exclusive, body", &rest.join(" ")));
     };
     let shape = match *shape {
         "tree" => Shape::Tree,
@@ -171,6 +176,7 @@ fn job(words: &[&str]) -> Result<Job, BadPlan> {
         tails: number(tails)?,
         joins: number(joins)?,
         moody: number(moody)?,
+        exclusive: number(exclusive)?,
         body: seconds(body)?,
     };
     Ok(Job { at: time(at)?, peer: number(peer)?, work })

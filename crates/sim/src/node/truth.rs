@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use formic_core::{Digest, Epoch, JobId, Life, Time, View};
+use formic_core::{Digest, Epoch, JobId, Key, Life, Time, View};
 
-use crate::Truth;
+use crate::{Truth, oracles::one_holder::Sole};
 
 /// One job, as it really went.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct JobTruth {
     pub(super) proofs: BTreeSet<Digest>,
     /// Who said `Complete`.
     pub(super) completers: BTreeSet<Life>,
+    /// Its exclusive tasks.
+    pub(super) exclusive: BTreeMap<Key, Sole>,
 }
 
 /// Everything that really happened.

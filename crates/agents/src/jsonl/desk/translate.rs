@@ -1,5 +1,6 @@
 #![deny(clippy::indexing_slicing, clippy::as_conversions)]
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use formic::{Capability, ChildSpec, Key, Outcome};
@@ -8,16 +9,15 @@ use serde_json::{Value, json};
 use super::{ChildMessage, JoinMessage, Wait};
 use crate::protocol::{ChildOutcome, Children};
 
+/// The lease of an exclusive child (healing.md 7.2).
+const LEASE: Duration = Duration::from_secs(1);
+
 /// A child as the peer knows it.
 pub(super) fn child_spec(
     child: ChildMessage,
     index: u64,
 ) -> Result<ChildSpec, (&'static str, String)> {
-    let later = [
-        ("inputs", child.inputs.as_ref()),
-        ("budget", child.budget.as_ref()),
-        ("exclusive", child.exclusive.as_ref()),
-    ];
+    let later = [("inputs", child.inputs.as_ref()), ("budget", child.budget.as_ref())];
     if let Some((field, _)) = later.iter().find(|(_, value)| value.is_some_and(is_set)) {
         return Err(("unsupported", format!("this host does not offer `{field}` for children")));
     }
@@ -28,6 +28,13 @@ pub(super) fn child_spec(
         .requires(requires)
         .index(child.index.unwrap_or(index));
     spec.name = child.name;
+    spec.exclusive = match child.exclusive {
+        None | Some(Value::Null | Value::Bool(false)) => None,
+        Some(Value::Bool(true)) => Some(LEASE),
+        Some(other) => {
+            return Err(("bad_exclusive", format!("expected true or false, found {other}")));
+        }
+    };
     Ok(spec)
 }
 

@@ -1,0 +1,431 @@
+//! Exclusive tasks: a body runs only while this peer holds the task's claim (healing.md 7.2).
+//!
+//! ```text
+//!   work: Start --> Asking --Granted--> Running --Finished--> Committing --Committed--> done
+//!                     |                    | LeaseLost, Abort                |
+//!                     |                    v                                 |
+//!                     |<--Stopped------ Stopping                             |
+//!                     +------------Adopted: somebody else's result is the result
+//! ```
+//!
+//! The claim of a body that is being stopped is kept until it stands still: nobody begins before.
+//!
+//! A job's home group keeps the claims of its exclusive tasks: whatever loses them, a majority of the
+//! group, has lost the job anyway. Other peers ask who it is (`WhoKeeps`).
+
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use formic_completion::Input as JobInput;
+use formic_core::{
+    Descriptor, Digest, FateId, JobId, Life, Member, Outcome, Protocol as _, Time, View, earliest,
+    wire,
+};
+use formic_healing::Standing;
+use formic_register::claims::{
+    Claims, Denial, Effect as ClaimsEffect, Event as Claim, Input as ClaimsInput, LEASE_MAX,
+    LEASE_MIN, Message as ClaimsMessage, Task, VALUE_MAX, Value,
+};
+use formic_work::TaskId;
+use serde::{Deserialize, Serialize};
+
+use crate::{Effect, Event, Message, Node, Record, step::Step};
+
+/// How often it is asked who keeps the tasks of a job: a round trip of a slow wide-area link.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// How an exclusive task ended: the value that its replicas agree on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ended(pub Outcome);
+
+impl Ended {
+    /// What is too large to be replicated in full is committed as a failure: whatever the body did
+    /// outside, it must not be done again.
+    fn of(outcome: Outcome) -> Self {
+        let ended = Self(outcome);
+        let size = ended.size();
+        if size <= VALUE_MAX {
+            return ended;
+        }
+        let message = format!(
+            "the result of an exclusive task may have {VALUE_MAX} bytes, this one has {size}"
+        );
+        Self(Outcome::failed("exclusive_result_too_large", message))
+    }
+}
+
+impl Value for Ended {
+    fn size(&self) -> usize {
+        wire::encode(&self.0).map_or(usize::MAX, |bytes| bytes.len())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It wants the claim.
+    Asking,
+    /// The body runs.
+    Running,
+    /// The body was told to stop.
+    Stopping,
+    /// The body ended, its result is not decided.
+    Committing,
+}
+
+/// An exclusive task that was awarded to this peer.
+#[derive(Clone, Debug)]
+struct Run {
+    attempt: u16,
+    descriptor: Arc<Descriptor>,
+    phase: Phase,
+    /// Whether work and completion still count on it: then a body that stands still is begun anew.
+    wanted: bool,
+}
+
+/// This peer's part in exclusive tasks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exclusive {
+    /// As keeper and as claimant, by job.
+    claims: BTreeMap<JobId, Claims<Ended>>,
+    runs: BTreeMap<TaskId, Run>,
+    /// Jobs of whose home group this peer is, by what others say, and knows nothing from its disk: a life
+    /// before this one ended too early, or lost its disk.
+    forgot: BTreeSet<JobId>,
+    /// When it is asked again who keeps the tasks of a job.
+    asks_at: Option<Time>,
+}
+
+impl Exclusive {
+    pub(crate) fn has(&self, task: TaskId) -> bool {
+        self.runs.contains_key(&task)
+    }
+
+    pub(crate) fn of(&mut self, job: JobId) -> Option<&mut Claims<Ended>> {
+        self.claims.get_mut(&job)
+    }
+
+    fn claims_task(&self, task: TaskId) -> bool {
+        self.claims.get(&task.job).is_some_and(|claims| claims.claims_task(register(task)))
+    }
+
+    fn may_commit(&self, task: TaskId) -> bool {
+        self.claims.get(&task.job).is_some_and(|claims| claims.may_commit(register(task)))
+    }
+
+    pub(crate) const fn asks_at(&self) -> Option<Time> {
+        self.asks_at
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.claims.values().map(Claims::deadline).fold(self.asks_at, earliest)
+    }
+
+    pub(crate) fn due(&self, now: Time) -> Vec<JobId> {
+        let is_due = |claims: &Claims<Ended>| claims.deadline().is_some_and(|at| at <= now);
+        self.claims.iter().filter(|(_, claims)| is_due(claims)).map(|(job, _)| *job).collect()
+    }
+
+    /// The job's verdict is forgotten here: late claims of its tasks are answered no more.
+    pub(crate) fn forget(&mut self, job: JobId, out: &mut Vec<Effect>) {
+        self.forgot.remove(&job);
+        if self.claims.remove(&job).is_some() {
+            let record = formic_register::claims::Record::Forgotten(job);
+            out.push(Effect::Persist(Record::Claims { job, record }));
+        }
+    }
+
+    pub(crate) fn check(&self) {
+        self.claims.values().for_each(Claims::check);
+        for (task, run) in &self.runs {
+            assert!(run.wanted || run.phase != Phase::Asking, "{task:?} is asked for by nobody");
+        }
+    }
+}
+
+/// What the machine of claims calls the peers that keep them: rank decides who leads where two are.
+fn keepers(job: JobId, home: &[Life]) -> Arc<View> {
+    let members = (0_u64..).zip(home);
+    let members = members.map(|(rank, life)| Member { life: *life, fate: FateId(rank) }).collect();
+    Arc::new(View { epoch: job.born(), members, previous: Digest::of(&[]), forced: None })
+}
+
+const fn register(TaskId { job, key }: TaskId) -> Task {
+    Task { job, key }
+}
+
+const fn task_of(Task { job, key }: Task) -> TaskId {
+    TaskId { job, key }
+}
+
+impl Node {
+    /// Work gives the task a slot: the body waits in it for the claim.
+    pub(crate) fn start_exclusive(
+        &mut self,
+        task: TaskId,
+        attempt: u16,
+        descriptor: Arc<Descriptor>,
+    ) {
+        let known = self.exclusive.runs.get(&task).map(|run| run.phase);
+        let phase = match known {
+            None | Some(Phase::Asking) => Phase::Asking,
+            // An earlier body of it has not stopped, or its result is about to be decided.
+            Some(Phase::Running | Phase::Stopping) => Phase::Stopping,
+            Some(Phase::Committing) => Phase::Committing,
+        };
+        let run = Run { attempt, descriptor, phase, wanted: true };
+        self.exclusive.runs.insert(task, run);
+        self.ask_for_claims();
+    }
+
+    /// Asks for every claim that is missing, if a majority is in touch: without one it is refused.
+    pub(crate) fn ask_for_claims(&mut self) {
+        self.exclusive.asks_at = None;
+        let is_member = self.healing.view().is_some_and(|view| view.contains(self.me));
+        if !is_member || self.healing.standing() == Standing::Lost {
+            return;
+        }
+        let wants = self.exclusive.runs.iter().filter(|(_, run)| run.phase == Phase::Asking);
+        let wants = wants.filter(|(task, _)| !self.exclusive.claims_task(**task));
+        let wants: Vec<_> = wants.map(|(task, run)| (*task, run.descriptor.exclusive)).collect();
+        let mut unknown = BTreeSet::new();
+        for (task, lease) in wants {
+            if !self.open_claims(task.job) {
+                unknown.insert(task.job);
+                continue;
+            }
+            // What another peer asked for may be anything.
+            let lease = lease.unwrap_or(LEASE_MIN).clamp(LEASE_MIN, LEASE_MAX);
+            let (job, born) = (task.job, task.job.born());
+            let task = register(task);
+            let claim = ClaimsInput::Claim { task, born, attempt: 1, lease };
+            self.steps.push_back(Step::Claims(job, claim));
+        }
+        for job in unknown {
+            self.exclusive.asks_at = Some(self.now + ASK_EVERY);
+            for life in self.alive() {
+                self.send(life, Message::WhoKeeps { job });
+            }
+        }
+    }
+
+    /// Whether this peer knows who keeps the exclusive tasks of the job.
+    fn open_claims(&mut self, job: JobId) -> bool {
+        if self.exclusive.claims.contains_key(&job) {
+            return true;
+        }
+        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
+        if home.is_empty() {
+            return false;
+        }
+        self.begin_claims(job, &home, None);
+        true
+    }
+
+    fn begin_claims(
+        &mut self,
+        job: JobId,
+        home: &[Life],
+        records: Option<Vec<formic_register::claims::Record<Ended>>>,
+    ) {
+        let forgot = self.exclusive.forgot.contains(&job);
+        let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
+        self.exclusive.claims.insert(job, claims);
+        let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
+        records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
+        feed(ClaimsInput::View(keepers(job, home)));
+        let others = self.healing.up();
+        others.into_iter().chain([self.me]).for_each(|life| feed(ClaimsInput::Guest(life)));
+    }
+
+    pub(crate) fn restore_claims(
+        &mut self,
+        job: JobId,
+        records: Vec<formic_register::claims::Record<Ended>>,
+    ) {
+        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
+        if !home.is_empty() {
+            self.begin_claims(job, &home, Some(records));
+        }
+    }
+
+    /// A life that is heard may claim, and may be the newest one of a keeper.
+    pub(crate) fn invite(&mut self, life: Life) {
+        for job in self.exclusive.claims.keys() {
+            self.steps.push_back(Step::Claims(*job, ClaimsInput::Guest(life)));
+        }
+    }
+
+    /// What is about a job that is not known here is lost: claimants ask again.
+    pub(crate) fn on_claims_message(&mut self, from: Life, message: ClaimsMessage<Ended>) {
+        let job = message.task().job;
+        if self.open_claims(job) {
+            self.steps.push_back(Step::Claims(job, ClaimsInput::Message { from, message }));
+        }
+    }
+
+    pub(crate) fn on_keepers(&mut self, from: Life, job: JobId, home: Vec<Life>) {
+        let peers: BTreeSet<_> = home.iter().map(|life| life.peer).collect();
+        if peers.len() != home.len() || !matches!(home.len(), 1 | 2 | 3 | 5 | 7) {
+            self.misbehaved(from.peer, format!("a home group of {} peers", home.len()));
+            return;
+        }
+        // Unasked answers say nothing.
+        if self.exclusive.asks_at.is_some()
+            && let Some(entry) = self.jobs.get_mut(job)
+            && entry.home.is_empty()
+        {
+            // This very life may be of the group, and the job on its way to it.
+            let forgot = peers.contains(&self.me.peer) && !home.contains(&self.me);
+            entry.home = home;
+            if forgot {
+                self.exclusive.forgot.insert(job);
+            }
+            self.steps.push_back(Step::AskForClaims);
+        }
+    }
+
+    /// The body of an exclusive task ended by itself.
+    pub(crate) fn commit_exclusive(&mut self, task: TaskId, outcome: Outcome) {
+        let may_commit = self.exclusive.may_commit(task);
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
+        // It ended while it was told to stop: a lost lease alone forbids nothing (healing.md 7.2 step 5).
+        let ended = run.phase == Phase::Stopping && run.wanted;
+        if run.phase == Phase::Running || ended && may_commit {
+            run.phase = Phase::Committing;
+            let (job, value) = (task.job, Ended::of(outcome));
+            let task = register(task);
+            self.steps.push_back(Step::Claims(job, ClaimsInput::Commit { task, value }));
+        } else {
+            self.on_stopped(task);
+        }
+    }
+
+    /// Nobody counts on the task any more: its body is stopped.
+    pub(crate) fn abort_exclusive(&mut self, task: TaskId) {
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
+        run.wanted = false;
+        match run.phase {
+            Phase::Asking => self.let_go(task),
+            Phase::Running => {
+                run.phase = Phase::Stopping;
+                self.out.push(Effect::Abort { job: task.job, key: task.key });
+            }
+            Phase::Stopping => {}
+            // What happened outside has happened: it is still decided, and adopted by whoever is next.
+            Phase::Committing => {}
+        }
+    }
+
+    fn let_go(&mut self, task: TaskId) {
+        self.exclusive.runs.remove(&task);
+        self.release(task);
+    }
+
+    fn release(&mut self, task: TaskId) {
+        if self.exclusive.claims_task(task) {
+            let release = ClaimsInput::Release { task: register(task) };
+            self.steps.push_back(Step::Claims(task.job, release));
+        }
+    }
+
+    pub(crate) fn on_stopped(&mut self, task: TaskId) {
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
+        match (run.phase, run.wanted) {
+            (Phase::Stopping, false) => self.let_go(task),
+            (Phase::Stopping, true) => {
+                run.phase = Phase::Asking;
+                self.release(task);
+                self.steps.push_back(Step::AskForClaims);
+            }
+            (Phase::Asking | Phase::Running | Phase::Committing, _) => {}
+        }
+    }
+
+    pub(crate) fn on_claims(&mut self, job: JobId, effect: ClaimsEffect<Ended>) {
+        match effect {
+            ClaimsEffect::Persist(record) => {
+                self.out.push(Effect::Persist(Record::Claims { job, record }));
+            }
+            ClaimsEffect::Send { to, message } => self.send(to, Message::Claims(message)),
+            ClaimsEffect::Event(event) => self.on_claim(event),
+        }
+    }
+
+    fn on_claim(&mut self, event: Claim<Ended>) {
+        match event {
+            Claim::Granted { task, fence, .. } => self.on_granted(task_of(task), fence),
+            Claim::Waiting { task: Task { job, key }, remaining } => {
+                self.out.push(Effect::Event(Event::TaskHeld { job, key, remaining }));
+            }
+            Claim::LeaseLost { task } => self.on_lease_lost(task_of(task)),
+            Claim::Committed { task, value } => self.on_decided(task_of(task), value),
+            Claim::Adopted { task, value } => {
+                let Task { job, key } = task;
+                self.out.push(Effect::Event(Event::TaskAdopted { job, key }));
+                self.on_decided(task_of(task), value);
+            }
+            Claim::Undecided { task: Task { job, key }, missing } => {
+                self.out.push(Effect::Event(Event::TaskUndecided { job, key, missing }));
+            }
+            // This life is over: whatever it ran is done again elsewhere.
+            Claim::Refused { task, why: Denial::NotMember } => {
+                drop(self.exclusive.runs.remove(&task_of(task)));
+            }
+            // Somebody may have a result by now, and this one be nobody's: the next claim tells.
+            Claim::Refused { task, why: Denial::Superseded { .. } } => {
+                let task = task_of(task);
+                match self.exclusive.runs.get_mut(&task) {
+                    Some(run) if run.wanted => {
+                        run.phase = Phase::Asking;
+                        self.ask_for_claims();
+                    }
+                    _ => drop(self.exclusive.runs.remove(&task)),
+                }
+            }
+        }
+    }
+
+    fn on_granted(&mut self, task: TaskId, fence: formic_register::claims::Fence) {
+        let Some(run) = self.exclusive.runs.get_mut(&task).filter(|it| it.phase == Phase::Asking)
+        else {
+            self.release(task);
+            return;
+        };
+        run.phase = Phase::Running;
+        let (attempt, descriptor) = (run.attempt, Arc::clone(&run.descriptor));
+        let TaskId { job, key } = task;
+        let fence = Some(fence);
+        self.out.push(Effect::Event(Event::TaskStarted { job, key, attempt, fence }));
+        self.out.push(Effect::Start { job, key, attempt, descriptor, fence, root: false });
+    }
+
+    fn on_lease_lost(&mut self, task: TaskId) {
+        let TaskId { job, key } = task;
+        let Some(run) = self.exclusive.runs.get_mut(&task).filter(|it| it.phase == Phase::Running)
+        else {
+            return;
+        };
+        run.phase = Phase::Stopping;
+        self.out.push(Effect::Event(Event::LeaseLost { job, key }));
+        self.out.push(Effect::Abort { job, key });
+    }
+
+    /// There is one result, whoever's it is. Other runs of the task here are over.
+    fn on_decided(&mut self, task: TaskId, Ended(outcome): Ended) {
+        let Some(run) = self.exclusive.runs.remove(&task) else { return };
+        let TaskId { job, key } = task;
+        if matches!(run.phase, Phase::Running | Phase::Stopping) {
+            self.out.push(Effect::Abort { job, key });
+        }
+        if !run.wanted {
+            return;
+        }
+        let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
+        self.out.push(Effect::Event(finished));
+        self.steps.push_back(Step::completion(job, JobInput::BodyFinished { key, outcome }));
+        self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
+    }
+}
