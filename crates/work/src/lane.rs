@@ -6,6 +6,13 @@ use formic_core::{Capability, Life, Time};
 
 use crate::{Load, TaskId};
 
+/// A place in a line, lowest first. What was lost once goes ahead of everything new: others wait for it for longer
+/// already, and a job is complete only after its last re-execution.
+pub(crate) const fn turn(attempt: u16, number: u64) -> u64 {
+    const NEW: u64 = 1 << 63;
+    if attempt > 1 { number } else { NEW | number }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Lane {
     /// Oldest first.

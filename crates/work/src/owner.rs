@@ -10,7 +10,7 @@ use formic_core::{Capability, Descriptor, JobId, Key, Life, Random, Sink, Time, 
 
 use crate::{
     Config, Effect, Error, Load, Message, Reason, TaskId,
-    lane::{Lane, Phase, Promised},
+    lane::{Lane, Phase, Promised, turn},
 };
 
 /// Answers that take longer are not waited for.
@@ -101,9 +101,10 @@ impl Owner {
         if known.is_some_and(is_repeat) {
             return;
         }
-        let seq = known.map_or(self.next_seq, |known| known.seq);
+        let seq = turn(attempt, self.next_seq);
+        let seq = known.map_or(seq, |known| known.seq.min(seq));
         self.remove(task);
-        self.next_seq = self.next_seq.max(seq + 1);
+        self.next_seq += 1;
         let avoid = avoid.into_iter().collect();
         let requires = descriptor.requires.clone();
         let entry = Entry { attempt, descriptor, at: At::Held, seq, avoid, told: false };

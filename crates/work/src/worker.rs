@@ -7,7 +7,9 @@ use std::{
 
 use formic_core::{Capability, Descriptor, JobId, Life, Sink};
 
-use crate::{Config, Effect, Error, Load, Message, Place, Reason, TaskId, message::RETURNED_MAX};
+use crate::{
+    Config, Effect, Error, Load, Message, Place, Reason, TaskId, lane::turn, message::RETURNED_MAX,
+};
 
 /// Owners award what they were promised, but several may have been promised the same room: the queue
 /// takes this many times the promised bound before it gives tasks back.
@@ -134,7 +136,7 @@ impl Worker {
             return;
         }
         let reason = self.refusal(config, &award.descriptor.requires);
-        let seq = self.next_seq;
+        let seq = turn(award.attempt, self.next_seq);
         self.next_seq += 1;
         if let Some(reason) = reason {
             let tasks = vec![(task, award.attempt)];

@@ -23,6 +23,21 @@ fn a_waiting_parent_gives_its_slot_back_and_comes_back_first() {
 }
 
 #[test]
+fn what_was_lost_once_goes_ahead_of_what_is_new() {
+    let mut worker = work(1, config(1));
+    (1..4).for_each(|n| drop(feed(&mut worker, 0, queue(n))));
+    for n in [7, 8] {
+        let Input::Queue { task, descriptor, owner, place, .. } = queue(n) else { unreachable!() };
+        feed(&mut worker, 0, Input::Queue { task, attempt: 2, descriptor, owner, place });
+    }
+    let order: Vec<_> = [1, 7, 8, 2, 3]
+        .iter()
+        .flat_map(|&n| started(&feed(&mut worker, 0, Input::Ended { task: task(n) })))
+        .collect();
+    assert_eq!(order, [task(7), task(8), task(2), task(3)]);
+}
+
+#[test]
 fn a_chain_of_parents_needs_one_slot() {
     let mut worker = work(1, config(1));
     for n in 0..100 {
