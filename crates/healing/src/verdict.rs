@@ -264,7 +264,10 @@ impl Healing {
         watch.absolved.retain(|(subject, _), _| *subject != place);
         watch.evidence.insert(place, evidence.clone());
         let epoch = watch.view.epoch;
-        self.loss.push(life);
+        // Who was heard again in between is told once.
+        if !self.loss.contains(&life) {
+            self.loss.push(life);
+        }
         self.timers.loss = self.timers.loss.or(Some(now + LOSS_SPAN));
         self.doubt();
         self.chain.stir();
