@@ -1,6 +1,6 @@
 //! The same jobs and faults over every transport.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use formic::{
     Agent, AgentError, ChildSpec, Client, ClientJob, Description, Done, EventLog, Identity,
@@ -37,19 +37,8 @@ fn counter() -> impl Agent {
 }
 
 fn plan(payload: Value) -> Plan {
-    let task = PlannedTask {
-        name: "count".to_owned(),
-        kind: Some("count".to_owned()),
-        needs: vec![],
-        requires: vec!["count".parse().unwrap()],
-        payload,
-        agent: None,
-        run: None,
-        env: BTreeMap::new(),
-        outputs: BTreeMap::new(),
-        retries: 0,
-        wall: None,
-    };
+    let requires = vec!["count".parse().unwrap()];
+    let task = PlannedTask { requires, ..PlannedTask::new("count", payload) };
     Plan { tasks: vec![task] }
 }
 

@@ -130,23 +130,6 @@ fn task_line(event: &Event) -> Option<LogEvent> {
             let (job, key) = text(job, key);
             LogEvent::TaskStarted { job, key, attempt: *attempt, fence }
         }
-        Event::TaskHeld { job, key, remaining } => {
-            let (job, key) = text(job, key);
-            LogEvent::TaskHeld { job, key, remaining_ms: millis(*remaining) }
-        }
-        Event::LeaseLost { job, key } => {
-            let (job, key) = text(job, key);
-            LogEvent::LeaseLost { job, key }
-        }
-        Event::TaskAdopted { job, key } => {
-            let (job, key) = text(job, key);
-            LogEvent::TaskAdopted { job, key }
-        }
-        Event::TaskUndecided { job, key, missing } => {
-            let (job, key) = text(job, key);
-            let missing = missing.iter().map(ToString::to_string).collect();
-            LogEvent::TaskUndecided { job, key, missing }
-        }
         Event::TaskFinished { job, key, outcome } => {
             let (job, key) = text(job, key);
             let detail = reason_of(outcome).unwrap_or_default();
@@ -168,6 +151,30 @@ fn task_line(event: &Event) -> Option<LogEvent> {
         Event::TaskDivergent { job, key } => {
             let (job, key) = text(job, key);
             LogEvent::TaskDivergent { job, key }
+        }
+        _ => return exclusive_line(event),
+    })
+}
+
+fn exclusive_line(event: &Event) -> Option<LogEvent> {
+    let text = |job: &JobId, key: &Key| (job.to_string(), key.to_string());
+    Some(match event {
+        Event::TaskHeld { job, key, remaining } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskHeld { job, key, remaining_ms: millis(*remaining) }
+        }
+        Event::LeaseLost { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::LeaseLost { job, key }
+        }
+        Event::TaskAdopted { job, key } => {
+            let (job, key) = text(job, key);
+            LogEvent::TaskAdopted { job, key }
+        }
+        Event::TaskUndecided { job, key, missing } => {
+            let (job, key) = text(job, key);
+            let missing = missing.iter().map(ToString::to_string).collect();
+            LogEvent::TaskUndecided { job, key, missing }
         }
         _ => return None,
     })
