@@ -108,6 +108,13 @@ async fn a_job_goes_on_after_all_processes_were_killed() {
     }
 }
 
+/// View and attempt of `KEY.VIEW.ATTEMPT`.
+fn fence(line: &str) -> (u64, u64) {
+    let parts: Vec<_> = line.split('.').collect();
+    assert_eq!(parts.len(), 3, "{line}");
+    (parts[1].parse().unwrap(), parts[2].parse().unwrap())
+}
+
 #[tokio::test]
 async fn an_exclusive_task_runs_under_fences_that_rise_whatever_dies() {
     let world = World::new();
@@ -128,11 +135,6 @@ async fn an_exclusive_task_runs_under_fences_that_rise_whatever_dies() {
         for n in 0..12 {
             let path = world.path(&format!("fences-{n}"));
             let text = std::fs::read_to_string(&path).unwrap();
-            let fence = |line: &str| {
-                let parts: Vec<_> = line.split('.').map(str::to_owned).collect();
-                assert_eq!(parts.len(), 3, "{line}");
-                (parts[1].parse::<u64>().unwrap(), parts[2].parse::<u64>().unwrap())
-            };
             let fences: Vec<_> = text.lines().map(fence).collect();
             assert!(!fences.is_empty() && fences.is_sorted_by(|a, b| a < b), "{n}: {fences:?}");
             std::fs::remove_file(&path).unwrap();
