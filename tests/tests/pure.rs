@@ -243,8 +243,9 @@ fn claims_messages() -> Vec<(&'static str, Message)> {
         ("claims_hint", M::Hint { task, born, epoch }),
         ("claims_installed", M::Installed { task, epoch }),
     ];
+    let boxed = |message| Message::Claims(Box::new(message));
     let mut all: Vec<_> =
-        messages.into_iter().map(|(name, message)| (name, Message::Claims(message))).collect();
+        messages.into_iter().map(|(name, message)| (name, boxed(message))).collect();
     let job = JobId::from_bytes([7; 16]);
     all.push(("claims_who_keeps", Message::WhoKeeps { job }));
     all.push(("claims_keepers", Message::Keepers { job, home: vec![life(1)] }));

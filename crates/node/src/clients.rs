@@ -59,9 +59,7 @@ impl Node {
                 let input = JobInput::Attested { statement, attestation };
                 self.steps.push_back(Step::completion(job, input));
             }
-            Message::Claims(message) => {
-                self.on_claims_message(from, message);
-            }
+            Message::Claims(message) => self.on_claims_message(from, *message),
             Message::WhoKeeps { job } => {
                 if let Some(home) = self.jobs.get(job).map(|entry| entry.home.clone())
                     && !home.is_empty()

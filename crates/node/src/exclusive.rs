@@ -349,7 +349,7 @@ impl Node {
             ClaimsEffect::Persist(record) => {
                 self.out.push(Effect::Persist(Record::Claims { job, record }));
             }
-            ClaimsEffect::Send { to, message } => self.send(to, Message::Claims(message)),
+            ClaimsEffect::Send { to, message } => self.send(to, Message::Claims(Box::new(message))),
             ClaimsEffect::Event(event) => self.on_claim(event),
         }
     }

@@ -35,7 +35,7 @@ pub enum Message {
         signature: Signature,
     },
     /// Who may run an exclusive task.
-    Claims(formic_register::claims::Message<Ended>),
+    Claims(Box<formic_register::claims::Message<Ended>>),
     /// Who keeps the exclusive tasks of this job? Answered by whoever knows its home group.
     WhoKeeps {
         /// The job.
