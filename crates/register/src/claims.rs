@@ -39,7 +39,9 @@ mod transfer;
 mod vet;
 
 #[cfg(test)]
-mod shift;
+pub(crate) mod shift;
+#[cfg(test)]
+pub(crate) use claimant::Stage;
 
 use core::mem;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
