@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use formic_core::{Epoch, Life, Time};
+use formic_core::{Epoch, Life, PeerId, Time};
 
 use super::{
     Claims, Fence, Message, Record, Refusal, Snapshot, Stage, Stamp, Task, Value,
@@ -41,6 +41,13 @@ impl<V: Value> Claims<V> {
         }
     }
 
+    /// Ends all leases that this replica gave.
+    pub(crate) fn end_leases(&mut self) {
+        for lease in self.registers.values_mut().flat_map(|register| &mut register.leases) {
+            lease.end = PRESENT;
+        }
+    }
+
     /// Forgets how long anything but a lease takes, so that every timer is due at once; what only says
     /// whom to remind, since what was sent once may arrive again; and what a replica that knows the
     /// decision never looks at again.
@@ -72,6 +79,19 @@ impl<V: Value> Claims<V> {
         Some(Kept { promised: register.promised, accepted, installed: register.installed })
     }
 
+    /// Whether this state says nothing that its receiver does not know, now and later: both rise.
+    pub(crate) fn knows(&self, task: Task, epoch: Epoch, from: PeerId, state: &Snapshot<V>) -> bool {
+        let Some(register) = self.registers.get(&task) else { return false };
+        let answered = register.pulling.get(&epoch).is_some_and(|peers| peers.contains(&from));
+        let fence = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.fence);
+        let at = |value: &Option<(Stamp, V)>| value.as_ref().map(|(stamp, _)| *stamp);
+        let known = fence(state.promised) <= fence(register.promised)
+            && at(&state.accepted) <= at(&register.accepted)
+            && state.decided.is_none()
+            && state.leases.is_empty();
+        answered && (known || register.decided.is_some())
+    }
+
     /// The view that this peer answers for.
     pub(crate) fn answers_for(&self) -> Option<Epoch> {
         self.entered()
@@ -79,7 +99,7 @@ impl<V: Value> Claims<V> {
 }
 
 fn nobody() -> Stamp {
-    let holder = Life::new(formic_core::PeerId::from_bytes([0; 32]), formic_core::Incarnation(0));
+    let holder = Life::new(PeerId::from_bytes([0; 32]), formic_core::Incarnation(0));
     Stamp { fence: Fence { epoch: Epoch(0), attempt: 0 }, holder }
 }
 

@@ -8,7 +8,7 @@ use formic_core::{Protocol as _, Time};
 use super::{
     super::{life, replica},
     REPLICAS, rank,
-    space::{Sent, Step, System, What, compare, explore},
+    space::{First, Sent, Step, System, What, compare, explore},
 };
 use crate::{Effect, Input, Message, Record, Register};
 
@@ -92,12 +92,12 @@ impl System for Restart {
     type Event = Event;
     type Ledger = Ledger;
 
-    fn start(&self) -> (Vec<Host>, Vec<(usize, Local)>) {
+    fn start(&self) -> (Vec<Host>, Vec<First<Local>>) {
         let host = |at: usize| {
             let value = (at < 2).then(|| u32::try_from(at).unwrap());
             Host { machine: replica(REPLICAS, at), disk: vec![], value }
         };
-        let first = (0..2).map(|at| (at, Local::Propose));
+        let first = (0..2).map(|at| First::Local(at, Local::Propose));
         ((0..REPLICAS).map(host).collect(), first.collect())
     }
 

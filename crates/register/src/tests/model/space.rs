@@ -36,6 +36,14 @@ pub(crate) enum What<M, L> {
     Local(L),
 }
 
+/// What happens before the first state.
+#[derive(Clone, Debug)]
+pub(crate) enum First<L> {
+    Local(usize, L),
+    /// Everything that is under way to this peer arrives.
+    Deliver(usize),
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Step<S: System> {
@@ -56,7 +64,7 @@ pub(crate) trait System: Sized + Send + Sync {
     type Ledger: Part + Default;
 
     /// The peers before anything happened, and what happens first.
-    fn start(&self) -> (Vec<Self::Host>, Vec<(usize, Self::Local)>);
+    fn start(&self) -> (Vec<Self::Host>, Vec<First<Self::Local>>);
     fn locals(&self, at: usize, host: &Self::Host) -> Vec<Self::Local>;
     /// Ends the process and starts it from its disk.
     fn crash(&self) -> Self::Local;
@@ -73,6 +81,10 @@ pub(crate) trait System: Sized + Send + Sync {
     ) -> Option<Step<Self>>;
     /// Whether this message cannot matter any more, whatever happens.
     fn is_dead(&self, sent: &Sent<Self::Message>, from: &Self::Host, to: &Self::Host) -> bool;
+    /// Whether this message arrives once at most.
+    fn arrives_once(&self, _: &Self::Message) -> bool {
+        false
+    }
     fn note(&self, ledger: &mut Self::Ledger, at: usize, event: &Self::Event);
     /// What must hold in every state; the name of what does not.
     fn broken(&self, hosts: &[Arc<Self::Host>], ledger: &Self::Ledger) -> Option<&'static str>;
@@ -218,6 +230,15 @@ impl<S: System> Space<S> {
         true
     }
 
+    fn deliver_all(&self, state: &mut State<S::Ledger>, to: usize) {
+        for number in state.sent.clone() {
+            let sent = self.memory.lock().unwrap().sent.get(number);
+            if sent.to == to {
+                self.take(state, to, &What::Message(sent.message.clone()), None);
+            }
+        }
+    }
+
     /// What can matter no more is dropped.
     fn tidy(&self, state: &mut State<S::Ledger>) {
         state.sent.sort_unstable();
@@ -271,10 +292,15 @@ impl<S: System> Model for Space<S> {
         };
         let ledger = S::Ledger::default();
         let mut state = State { hosts, sent: vec![], crashes: self.crashes, ledger };
-        for (at, local) in first {
-            assert!(self.take(&mut state, at, &What::Local(local), None), "a first step");
+        for first in first {
+            match first {
+                First::Local(at, local) => {
+                    assert!(self.take(&mut state, at, &What::Local(local), None), "a first step");
+                }
+                First::Deliver(to) => self.deliver_all(&mut state, to),
+            }
+            self.tidy(&mut state);
         }
-        self.tidy(&mut state);
         vec![state]
     }
 
@@ -309,7 +335,12 @@ impl<S: System> Model for Space<S> {
             Action::Deliver(number, cut) => {
                 let sent = self.memory.lock().unwrap().sent.get(number);
                 state.crashes -= u8::from(cut.is_some());
-                self.take(&mut state, sent.to, &What::Message(sent.message.clone()), cut)
+                let took =
+                    self.take(&mut state, sent.to, &What::Message(sent.message.clone()), cut);
+                if self.system.arrives_once(&sent.message) && state != *last {
+                    state.sent.retain(|other| *other != number);
+                }
+                took
             }
             Action::Local(at, number, cut) => {
                 let local = self.system.locals(at, &self.host(state.hosts[at]))[number].clone();
@@ -368,7 +399,13 @@ pub(crate) fn explore<S: System + 'static>(name: &str, system: S, crashes: u8) -
     let start = std::time::Instant::now();
     let space = Space::new(system, crashes, Keeping::Living);
     let checker = space.checker().finish_when(stateright::HasDiscoveries::AnyFailures);
+    let checker = if let Ok(n) = std::env::var("PROBE") { checker.target_state_count(n.parse().unwrap()) } else { checker };
     let checker = checker.spawn_bfs().join();
+    {
+        let m = checker.model().memory.lock().unwrap();
+        println!("hosts {} sent {} steps {}", m.hosts.things.len(), m.sent.things.len(), m.steps.len());
+        if std::env::var("PROBE").is_ok() { for s in &m.sent.things { println!("{}", format!("{s:?}").chars().take(260).collect::<String>()); } }
+    }
     let unique = checker.unique_state_count();
     println!(
         "| {name} | {crashes} crashes | {unique} | depth {} | {:.1} s |",

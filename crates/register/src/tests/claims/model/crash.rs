@@ -1,7 +1,7 @@
 //! A holder that ends, and one that is only slow: three replicas, two claimants, one time for all.
 
 use super::{
-    super::super::model::space::{compare, explore},
+    super::super::model::space::{First, compare, explore},
     three,
     world::{Clock, Goal, Local, World},
     LEASE,
@@ -9,8 +9,8 @@ use super::{
 
 /// Both claim at once.
 fn world(attempts: (u64, u64), renewals: u64, tick: u32) -> World {
-    let views = (0..3).map(|at| (at, Local::View));
-    let claims = (0..2).map(|at| (at, Local::Claim));
+    let views = (0..3).map(|at| First::Local(at, Local::View));
+    let claims = (0..2).map(|at| First::Local(at, Local::Claim));
     World {
         peers: 3,
         views: vec![three()],

@@ -7,7 +7,7 @@ use formic_core::{Incarnation, PeerId};
 
 use super::{
     super::{
-        super::model::space::{Sent, Step, System, What},
+        super::model::space::{First, Sent, Step, System, What},
         *,
     },
     LEASE, rank,
@@ -38,9 +38,7 @@ pub(super) enum Local {
     /// Its timers, the end of its lease too if that has come.
     Fire,
     Commit,
-    /// Time passes here, at others not.
-    Pass,
-    /// It passes everywhere alike.
+    /// Time passes, everywhere alike.
     Tick,
     Crash,
 }
@@ -67,8 +65,9 @@ pub(super) struct Ledger {
 pub(super) enum Clock {
     /// At all peers by so much at once: leases mean something.
     Common(Duration),
-    /// At each alone, longer than any lease: what must hold then holds without clocks.
-    Own,
+    /// Not at all, and every lease is over at once for those that gave it: what must hold then holds
+    /// without leases.
+    None,
 }
 
 /// What may happen, and how much of it is explored.
@@ -84,16 +83,16 @@ pub(super) struct World {
     /// Nor more renewals of a life.
     pub(super) renewals: u64,
     /// What has happened before.
-    pub(super) first: Vec<(usize, Local)>,
+    pub(super) first: Vec<First<Local>>,
     /// What must be reached.
     pub(super) goal: Goal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// One life commits its own result, or adopts it.
+    /// A life commits its own result.
     Commits,
-    /// A result goes to somebody else.
+    /// A life gets the result of another one decided that never learned of it.
     Adopts,
 }
 
@@ -194,10 +193,6 @@ impl World {
                 let value = u32::try_from(at).unwrap() + 1;
                 vec![Input::Commit { task: task(0), value }]
             }
-            What::Local(Local::Pass) => {
-                host.machine.elapse(LEASE * 4);
-                vec![]
-            }
             What::Local(Local::Tick) => {
                 if let Clock::Common(span) = self.clock {
                     host.machine.elapse(span);
@@ -224,7 +219,7 @@ impl System for World {
     type Event = Seen;
     type Ledger = Ledger;
 
-    fn start(&self) -> (Vec<Host>, Vec<(usize, Local)>) {
+    fn start(&self) -> (Vec<Host>, Vec<First<Local>>) {
         let claims =
             |at: usize| u8::from(self.claimants.iter().any(|(claimant, ..)| *claimant == at));
         let hosts = (0..self.peers).map(|at| Host::new(at, claims(at))).collect();
@@ -241,13 +236,11 @@ impl System for World {
             && machine.held(task(0), PRESENT).is_some();
         let told = |(who, _, views): &(usize, u64, usize)| *who == at && host.told >= *views;
         let claims = host.claims > 0 && self.claimants.iter().any(told);
-        let own = self.clock == Clock::Own;
         [
             (host.told < self.views.len(), Local::View),
             (claims && host.life.incarnation == Incarnation(1), Local::Claim),
             (machine.claims_task(task(0)) && due && !asks && !asked, Local::Fire),
             (machine.may_commit(task(0)), Local::Commit),
-            (own, Local::Pass),
         ]
         .into_iter()
         .filter_map(|(may, local)| may.then_some(local))
@@ -292,11 +285,19 @@ impl System for World {
             return None;
         }
         host.machine.forget();
+        if self.clock == Clock::None {
+            host.machine.end_leases();
+        }
         Some(Step { host, sent: out.sent, events: out.seen })
     }
 
     fn is_dead(&self, sent: &Sent<Told>, from: &Host, to: &Host) -> bool {
-        dead::is_dead(&sent.message.1, &from.machine, &to.machine)
+        let (life, message) = &sent.message;
+        dead::is_dead((life.peer, message), &from.machine, &to.machine)
+    }
+
+    fn arrives_once(&self, (_, message): &Told) -> bool {
+        matches!(message, Message::Pull { .. } | Message::State { .. })
     }
 
     fn note(&self, ledger: &mut Ledger, _: usize, seen: &Seen) {
@@ -337,7 +338,7 @@ impl System for World {
     fn reached(&self, ledger: &Ledger) -> bool {
         match self.goal {
             Goal::Commits => ledger.committed,
-            Goal::Adopts => ledger.adopted,
+            Goal::Adopts => ledger.adopted && !ledger.committed,
         }
     }
 }
@@ -364,7 +365,11 @@ mod dead {
         moved || above && kept.installed >= Some(set) && formic_core::rule!("register/fence")
     }
 
-    pub(super) fn is_dead(message: &Message<u32>, from: &Claims<u32>, to: &Claims<u32>) -> bool {
+    pub(super) fn is_dead(
+        (peer, message): (PeerId, &Message<u32>),
+        from: &Claims<u32>,
+        to: &Claims<u32>,
+    ) -> bool {
         let ends = |machine: &Claims<u32>| {
             machine.decided(task(0)).is_some() && !machine.claims_task(task(0))
         };
@@ -413,17 +418,16 @@ mod dead {
                 decided || above > Some(stamp.fence)
             }
             Message::Decided { .. } => ends(to),
-            Message::State { epoch, .. } => {
+            Message::State { epoch, state, .. } => {
                 kept.is_some_and(|kept| kept.installed >= Some(*epoch))
+                    || to.knows(task(0), *epoch, peer, state)
             }
             Message::Pull { epoch, .. } => {
                 let installed = from.kept(task(0)).is_some_and(|own| own.installed >= Some(*epoch));
                 installed && kept.is_some_and(|kept| kept.installed.is_some())
             }
-            Message::Hint { epoch, .. } => {
-                kept.is_some_and(|kept| kept.installed >= Some(*epoch))
-            }
-            Message::Installed { .. } => true,
+            // Whoever is asked pulls without a hint, and those it pulls from changed nothing since.
+            Message::Hint { .. } | Message::Installed { .. } => true,
         }
     }
 }
