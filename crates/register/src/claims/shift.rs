@@ -4,9 +4,7 @@ use core::time::Duration;
 
 use formic_core::{Epoch, Life, PeerId, Time};
 
-use super::{
-    Claims, Fence, Message, Record, Refusal, Snapshot, Stage, Stamp, Task, Value,
-};
+use super::{Claims, Fence, Message, Record, Refusal, Snapshot, Stage, Stamp, Task, Value};
 
 /// The present of a model: the past fits before it.
 pub(crate) const PRESENT: Time = Time::from_us(60_000_000);
@@ -80,7 +78,13 @@ impl<V: Value> Claims<V> {
     }
 
     /// Whether this state says nothing that its receiver does not know, now and later: both rise.
-    pub(crate) fn knows(&self, task: Task, epoch: Epoch, from: PeerId, state: &Snapshot<V>) -> bool {
+    pub(crate) fn knows(
+        &self,
+        task: Task,
+        epoch: Epoch,
+        from: PeerId,
+        state: &Snapshot<V>,
+    ) -> bool {
         let Some(register) = self.registers.get(&task) else { return false };
         let answered = register.pulling.get(&epoch).is_some_and(|peers| peers.contains(&from));
         let fence = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.fence);

@@ -46,7 +46,13 @@ struct Restart {
 }
 
 impl Host {
-    fn feed(&mut self, at: usize, input: Input<u32>, step: &mut Vec<Sent<Told>>, events: &mut Vec<Event>) {
+    fn feed(
+        &mut self,
+        at: usize,
+        input: Input<u32>,
+        step: &mut Vec<Sent<Told>>,
+        events: &mut Vec<Event>,
+    ) {
         let mut out = Vec::new();
         let before = self.machine.promised();
         self.machine.handle(Time::ZERO, input, &mut out).unwrap();
@@ -192,21 +198,18 @@ impl System for Restart {
 
 #[test]
 fn a_restart_keeps_one_decision() {
-    assert_eq!(explore("register", Restart { round: 2 }, 1), 1_685);
+    explore("register, 2 rounds", Restart { round: 2 }, 1, 1_685);
+    explore("register, 3 rounds", Restart { round: 3 }, 1, 52_252);
 }
 
 #[test]
 fn the_dead_do_not_matter() {
-    compare(|| Restart { round: 2 }, 0);
     compare(|| Restart { round: 2 }, 1);
 }
 
 #[test]
+#[ignore = "seconds: cargo test -p formic-register --lib model -- --ignored --nocapture"]
 fn deeper() {
-    explore("register", Restart { round: 2 }, 2);
-    explore("register", Restart { round: 3 }, 0);
-    explore("register", Restart { round: 3 }, 1);
-    explore("register", Restart { round: 3 }, 2);
-    explore("register", Restart { round: 4 }, 0);
-    explore("register", Restart { round: 4 }, 1);
+    explore("register, 3 rounds", Restart { round: 3 }, 2, 134_191);
+    explore("register, 4 rounds", Restart { round: 4 }, 1, 433_392);
 }

@@ -55,8 +55,8 @@ pub(super) enum Seen {
 pub(super) struct Ledger {
     granted: BTreeMap<Fence, Life>,
     results: BTreeSet<u32>,
-    adopted: bool,
-    committed: bool,
+    /// How claims ended.
+    ends: BTreeSet<Goal>,
     broken: Option<&'static str>,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct World {
     pub(super) goal: Goal,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Goal {
     /// A life commits its own result.
     Commits,
@@ -312,11 +312,11 @@ impl System for World {
                 }
             }
             Seen::Adopted(value) => {
-                ledger.adopted = true;
+                ledger.ends.insert(Goal::Adopts);
                 ledger.results.insert(*value);
             }
             Seen::Committed(value) => {
-                ledger.committed = true;
+                ledger.ends.insert(Goal::Commits);
                 ledger.results.insert(*value);
             }
             Seen::Fell => ledger.broken = Some("a promise fell"),
@@ -337,8 +337,8 @@ impl System for World {
 
     fn reached(&self, ledger: &Ledger) -> bool {
         match self.goal {
-            Goal::Commits => ledger.committed,
-            Goal::Adopts => ledger.adopted && !ledger.committed,
+            Goal::Commits => ledger.ends.contains(&Goal::Commits),
+            Goal::Adopts => ledger.ends == BTreeSet::from([Goal::Adopts]),
         }
     }
 }
