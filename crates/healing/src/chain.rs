@@ -79,6 +79,12 @@ impl Chain {
         due(self.consider_at) || due(self.ask_at)
     }
 
+    /// For models: the register that decides the next view.
+    #[cfg(test)]
+    pub(crate) const fn ballots(&self) -> Option<&Register<Arc<Cut>>> {
+        self.vote.as_ref()
+    }
+
     pub(crate) const fn is_restored(&self) -> bool {
         matches!(self.origin, Origin::Restored)
     }

@@ -1,5 +1,6 @@
 mod bad_input;
 mod detection;
+mod model;
 mod pauses;
 mod quorum;
 mod views;

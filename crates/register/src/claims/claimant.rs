@@ -14,6 +14,8 @@ use super::{
 
 #[cfg(test)]
 mod shift;
+#[cfg(test)]
+pub(crate) use shift::Stage;
 
 /// Unanswered questions are asked again after this: five round trips of a slow wide-area link.
 const RESEND: Duration = Duration::from_millis(250);

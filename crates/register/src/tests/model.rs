@@ -7,6 +7,9 @@ use stateright::{Checker, Model, Property};
 
 use super::*;
 
+mod restart;
+pub(super) mod space;
+
 const REPLICAS: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {

@@ -10,6 +10,10 @@ use stateright::{Checker, Model, Property};
 use super::*;
 use crate::claims::{Event, Fence, Message, Record};
 
+mod crash;
+mod moved;
+mod world;
+
 const PEERS: usize = 3;
 const LEASE: Duration = Duration::from_millis(500);
 /// Longer than a lease and than any wait for an answer.
