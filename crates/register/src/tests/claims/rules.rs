@@ -398,6 +398,46 @@ fn without_a_majority_of_its_replicas_a_task_is_undecided_until_they_return() {
 }
 
 #[test]
+fn a_round_that_some_refuse_while_others_are_dead_is_tried_with_a_higher_fence() {
+    let mut net = Net::new(3);
+    // Replica 1 promised the first fence to itself, and to nobody else.
+    net.dead.extend([0, 2]);
+    net.claim(1);
+    net.feed(1, Input::Release { task: task(0) });
+    net.dead.remove(&0);
+    net.claim(0);
+    net.pass(Duration::from_secs(3));
+    assert!(net.granted(0) > Some(fence(1, 1)), "{:?}", net.granted(0));
+}
+
+#[test]
+fn a_guest_keeps_nothing_and_may_claim() {
+    let mut net = Net::new(3);
+    let guest = life(8, 1);
+    let out = told(&mut net.machines[0], net.now, 1, prepare(1, fence(1, 1)));
+    assert_eq!(refusal(&out), None, "a member needs no invitation");
+    let mut stranger = Claims::new(guest);
+    let now = net.now;
+    let mut feed = |input| stranger.handle(now, input, &mut Vec::new());
+    feed(Input::View(view(1, &lives(&[0, 1, 2])))).unwrap();
+    assert_eq!(feed(claim(0)), Err(Error::NoMember { life: guest }));
+    feed(Input::Guest(guest)).unwrap();
+    feed(claim(0)).unwrap();
+}
+
+#[test]
+fn an_amnesiac_claims_and_answers_nobody() {
+    let mut forgot = Claims::amnesiac(life(2, 2));
+    let first = view(1, &lives(&[0, 1, 2]));
+    for input in [Input::View(first), Input::Guest(life(2, 2)), claim(0)] {
+        forgot.handle(Time::ZERO, input, &mut Vec::new()).unwrap();
+    }
+    assert!(forgot.claims_task(task(0)));
+    let out = told(&mut forgot, Time::ZERO, 0, prepare(0, fence(1, 1)));
+    assert_eq!(refusal(&out), Some(Refusal::NotInstalled));
+}
+
+#[test]
 fn a_life_that_is_evicted_loses_its_claims_and_is_refused() {
     let mut net = Net::new(4);
     net.claim(3);
