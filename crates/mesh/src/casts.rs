@@ -128,9 +128,10 @@ impl Casts {
     /// A link to a member came up: each tells the other what it has.
     pub(crate) fn on_linked(&mut self, now: Time, life: Life, out: &mut impl Sink<Effect>) {
         self.linked.insert(life);
-        if rule!("mesh/relink-repair") {
-            self.compare(life, out);
+        if !rule!("mesh/relink-repair") {
+            return;
         }
+        self.compare(life, out);
         for (&number, outbox) in &mut self.outboxes {
             outbox.ask_again(life, now);
             self.due.extend(outbox.due(life).map(|at| (at, Chore::Offer(number, life))));

@@ -32,6 +32,18 @@ const fn ballot(round: u64, rank: u16) -> Ballot {
     Ballot { round, rank }
 }
 
+/// R2: what was promised to a higher ballot is not given to a lower one.
+#[test]
+fn nothing_is_accepted_below_a_promise() {
+    let mut replica = replica(3, 1);
+    let hear = |from, message| Input::Message { from: life(from, 1), message };
+    feed(&mut replica, hear(2, Message::Prepare { ballot: ballot(2, 2) }));
+    let accept = Message::Accept { ballot: ballot(1, 0), value: 7 };
+    let out = feed(&mut replica, hear(0, accept));
+    let refuse = Message::Refuse { ballot: ballot(1, 0), promised: ballot(2, 2) };
+    assert_eq!(out, [Effect::Send { to: life(0, 1), message: refuse }]);
+}
+
 /// Rank 0 needs no promises in round 1, and a restart must not change what it sent there.
 #[test]
 fn reserved() {

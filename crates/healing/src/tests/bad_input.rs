@@ -126,6 +126,28 @@ fn a_cut_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn who_hears_one_that_is_to_be_evicted_for_silence_objects() {
+    let mut world = world();
+    let view = world.view(0);
+    let duties = world.hosts[0].machine.watch.as_ref().unwrap().duties.clone();
+    let heard = *duties.iter().next().unwrap();
+    let heard = world.hosts[0].machine.watch.as_ref().unwrap().subject(heard).life();
+    let cut = Cut { evict: vec![(heard, crate::Cause::Silent)], admit: vec![] };
+    let ballot = formic_register::Ballot { round: 1, rank: 0 };
+    let accept = formic_register::Message::Accept { ballot, value: Arc::new(cut) };
+    let message = Message::Ballot { epoch: view.epoch, base: view.hash(), message: accept };
+    let own = life(0, 1);
+    let from = view.lives().find(|life| *life != heard && *life != own).unwrap();
+    let (now, mut out) = (world.now, Vec::new());
+    world.hosts[0].machine.handle(now, Input::Message { from, message }, &mut out).unwrap();
+    let objects = |effect: &Effect| {
+        matches!(effect, Effect::Send { to, message: Message::StillHere { life, .. } }
+            if *to == from && *life == heard)
+    };
+    assert!(out.iter().any(objects), "{out:?}");
+}
+
+#[test]
 fn views_that_do_not_chain_are_refused() {
     let mut world = world();
     let view = world.view(0);

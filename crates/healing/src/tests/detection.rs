@@ -4,7 +4,7 @@ use std::sync::Arc;
 use formic_core::{Protocol as _, Random, View};
 
 use super::world::{World, life, member, ms};
-use crate::{Busy, Cause, Config, Effect, Event, Fate, Healing, Input};
+use crate::{Busy, Cause, Config, Effect, Event, Fate, Healing, Input, Message};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,6 +57,21 @@ fn who_stalled_itself_accuses_nobody() {
         });
         assert_eq!(by_stalled.count(), 0, "seed {seed}");
     }
+}
+
+/// What came meanwhile may still lie in the transport: silence proves nothing to one that was not there.
+#[test]
+fn a_peer_that_is_late_itself_forgives_a_silence() {
+    let mut world = World::new(10, 1);
+    world.run(SECOND);
+    let mut late = world.hosts[3].machine.clone();
+    let mut out = Vec::new();
+    late.handle(world.now + Duration::from_millis(900), Input::Deadline, &mut out).unwrap();
+    let accuses = |effect: &Effect| {
+        matches!(effect, Effect::Event(Event::Suspect { .. }))
+            || matches!(effect, Effect::Send { message: Message::Alert { .. }, .. })
+    };
+    assert!(!out.iter().any(accuses), "{out:?}");
 }
 
 #[test]

@@ -343,6 +343,26 @@ fn a_replica_of_a_changed_set_answers_after_a_majority_of_the_last_one() {
     assert!(promised, "{out:?}");
 }
 
+/// X5: two of five votes and one of three are no majority of either.
+#[test]
+fn votes_of_two_views_are_never_added_up() {
+    let mut net = Net::new(5);
+    net.claim(0);
+    net.dead.extend([1, 2, 3, 4]);
+    net.feed(0, commit(7));
+    let holder = &mut net.machines[0];
+    let voted = |from: usize, holder: &mut Claims<u32>, set| {
+        let out = told(holder, net.now, from, Message::Accepted { ask: ask(0, fence(1, 1), set) });
+        out.iter().any(|effect| matches!(effect, Effect::Event(Event::Committed { .. })))
+    };
+    assert!(!voted(1, holder, 1), "two of five");
+    let next = view(2, &lives(&[0, 5, 6]));
+    holder.handle(net.now, Input::View(next), &mut Vec::new()).unwrap();
+    assert!(!voted(2, holder, 1), "a late vote of the view before");
+    assert!(!voted(5, holder, 2), "one of three");
+    assert!(voted(6, holder, 2));
+}
+
 #[test]
 fn a_grant_and_its_lease_survive_a_view_change() {
     let mut net = Net::new(5);
