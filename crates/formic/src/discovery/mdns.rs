@@ -40,7 +40,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reach {
-    /// Loopback only: peers of this host, heard by nobody else.
+    /// IPv4 loopback only: peers of this host, heard by nobody else. The loopback of IPv6 often has no multicast.
     Host,
     /// All other interfaces: the links that this host is on.
     Link,
@@ -113,6 +113,15 @@ impl Mdns {
         DiscoveryError::new(self.text(), what.to_string())
     }
 
+    fn unreached(&self, me: &Announcement) -> DiscoveryError {
+        let wanted = match self.reach {
+            Reach::Host => "a peer of this host listens on IPv4 loopback",
+            Reach::Link => "a peer of this link listens beyond loopback",
+        };
+        let addresses: Vec<String> = me.addresses.iter().map(ToString::to_string).collect();
+        self.failed(format!("{wanted}, not on {}", addresses.join(", ")))
+    }
+
     fn open(&self) -> Result<Daemon, DiscoveryError> {
         self.check()?;
         Daemon::open(self.port, self.reach).map_err(|error| self.failed(error))
@@ -139,7 +148,11 @@ impl Mdns {
             // A link-local one is reached together with an interface only, which an address does not name.
             IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unicast_link_local(),
         };
-        is_usable && !ip.is_unspecified() && ip.is_loopback() == (self.reach == Reach::Host)
+        let is_this_far = match self.reach {
+            Reach::Host => ip.is_loopback() && ip.is_ipv4(),
+            Reach::Link => !ip.is_loopback(),
+        };
+        is_usable && is_this_far && !ip.is_unspecified()
     }
 
     /// The service of a peer; `None` if it has no address that is reached this far.
@@ -209,7 +222,7 @@ impl Announce for Mdns {
 
     /// Cancel-safe.
     async fn announce(&self, me: &Announcement) -> Result<(), DiscoveryError> {
-        let nowhere = || self.failed(format!("no address of {} is reached from there", me.peer));
+        let nowhere = || self.unreached(me);
         let service = self.service(me).ok_or_else(nowhere)?;
         let service = service.map_err(|error| self.failed(error))?;
         // What was announced before ends first, or its goodbye would take back the same name.
@@ -242,13 +255,14 @@ struct Daemon(ServiceDaemon);
 impl Daemon {
     fn open(port: u16, reach: Reach) -> mdns_sd::Result<Self> {
         let daemon = Self(ServiceDaemon::new_with_port(port)?);
-        let loopback = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
         match reach {
             Reach::Host => {
                 daemon.0.disable_interface(IfKind::All)?;
-                daemon.0.enable_interface(loopback)?;
+                daemon.0.enable_interface(IfKind::LoopbackV4)?;
             }
-            Reach::Link => daemon.0.disable_interface(loopback)?,
+            Reach::Link => {
+                daemon.0.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
+            }
         }
         Ok(daemon)
     }
@@ -310,8 +324,14 @@ mod tests {
     }
 
     async fn until_found(source: &Mdns, wanted: &[Address]) {
-        let found = async { while source.find().await.unwrap() != wanted {} };
-        tokio::time::timeout(WATCHDOG, found).await.expect("never found");
+        let mut found = Vec::new();
+        let search = async {
+            while found != wanted {
+                found = source.find().await.unwrap();
+            }
+        };
+        let ended = tokio::time::timeout(WATCHDOG, search).await;
+        assert!(ended.is_ok(), "{source:?} finds {found:?} instead of {wanted:?}");
     }
 
     #[tokio::test]
@@ -319,7 +339,7 @@ mod tests {
         let Some(port) = port() else { return };
         let [ants, bees, all] =
             [Some("ants"), Some("bees"), None].map(|label| Mdns::apart(label, port));
-        let (ant, bee) = (me(1, "127.0.0.1:7001"), me(2, "[::1]:7002"));
+        let (ant, bee) = (me(1, "127.0.0.1:7001"), me(2, "127.0.0.2:7002"));
         ants.announce(&ant).await.unwrap();
         bees.announce(&bee).await.unwrap();
         until_found(&all, &[ant.addresses.clone(), bee.addresses.clone()].concat()).await;
@@ -393,10 +413,10 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_reached_from_there_is_not_announced() {
         let host = Mdns::new("quic", Reach::Host).named("ants").unwrap();
-        for address in ["192.0.2.1:7001", "0.0.0.0:7001", "nonsense"] {
+        for address in ["192.0.2.1:7001", "0.0.0.0:7001", "[::1]:7001", "nonsense"] {
             let error = host.announce(&me(1, address)).await.unwrap_err();
             assert_eq!(error.name, "mdns:ants");
-            assert!(error.what.contains("is reached from there"), "{error}");
+            assert!(error.what.contains("a peer of this host"), "{error}");
         }
         let link = Mdns::new("quic", Reach::Link);
         assert!(link.announce(&me(1, "127.0.0.1:7001")).await.is_err());

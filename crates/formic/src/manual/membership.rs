@@ -44,7 +44,7 @@
 //! name, whatever is announced, which may be several meshes: the first that answers is joined.
 //!
 //! A round asks and listens for two seconds at most, less if somebody answers. What is no announcement of this version is
-//! ignored. `Reach::Host` speaks on loopback only, `Reach::Link` on all other interfaces; the command line uses the first, as
+//! ignored. `Reach::Host` speaks on IPv4 loopback only, `Reach::Link` on all other interfaces; the command line uses the first, as
 //! its peers answer on loopback only. Without multicast every round is an error that names the reason, as is every try to
 //! announce, once a minute; `formic doctor` tells beforehand.
 //!
