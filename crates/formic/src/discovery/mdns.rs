@@ -388,6 +388,10 @@ mod tests {
         until_found(&ants, &ant.addresses).await;
     }
 
+    async fn until_full(source: &Mdns) {
+        while source.find().await.unwrap().len() != HINTS_MAX {}
+    }
+
     #[tokio::test]
     async fn a_crowd_brings_no_more_than_a_round_may() {
         let Some(port) = port() else { return };
@@ -406,8 +410,7 @@ mod tests {
             crowd.0.register(service.unwrap()).unwrap();
         }
         let all = Mdns::apart(None, port);
-        let full = async { while all.find().await.unwrap().len() != HINTS_MAX {} };
-        tokio::time::timeout(WATCHDOG, full).await.expect("fewer are found");
+        tokio::time::timeout(WATCHDOG, until_full(&all)).await.expect("fewer are found");
     }
 
     #[tokio::test]
