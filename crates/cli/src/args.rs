@@ -207,10 +207,14 @@ pub(crate) struct PeerArgs {
     /// Where to listen: a loopback address, HOST:PORT; port 0 takes a free one, which is printed.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
-    /// Where the mesh to join may be found: HOST:PORT of a peer, or dns:NAME:PORT for all addresses
-    /// of a name; may be given several times. Without it, this peer founds a mesh.
+    /// Where the mesh to join may be found: HOST:PORT of a peer, dns:NAME:PORT for all addresses of
+    /// a name, or mdns[:NAME] for peers of this host that are announced; may be given several times.
+    /// Without it, this peer founds a mesh.
     #[arg(long, value_name = "ADDR")]
     pub(crate) join: Vec<String>,
+    /// Let peers that --join mdns[:NAME] find this one: by multicast, on this host.
+    #[arg(long, value_name = "mdns[:NAME]")]
+    pub(crate) announce: Option<String>,
     /// Its name in logs and status [default: peer-PORT].
     #[arg(long)]
     pub(crate) name: Option<String>,

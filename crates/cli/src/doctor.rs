@@ -4,6 +4,8 @@ use std::{
     collections::BTreeMap, fs, io, net::UdpSocket, path::Path, process::Command, time::Duration,
 };
 
+use formic::{Mdns, Reach};
+
 use crate::{
     args::DoctorArgs,
     exit::{Exit, Stop},
@@ -23,7 +25,7 @@ enum Finding {
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Stop> {
-    let mut findings = vec![executable(), udp(), open_files(), shell()];
+    let mut findings = vec![executable(), udp(), multicast(), open_files(), shell()];
     findings.push(writable("run logs", &folder::home()));
     if let Some(state) = &args.state {
         findings.push(writable("state directory", state));
@@ -83,6 +85,13 @@ fn udp() -> Finding {
     match udp_round() {
         Ok(()) => Finding::Good("UDP on loopback, for --transport quic".to_owned()),
         Err(error) => Finding::Missing(format!("UDP on loopback, for --transport quic: {error}")),
+    }
+}
+
+fn multicast() -> Finding {
+    match Mdns::new("quic", Reach::Host).check() {
+        Ok(()) => Finding::Good("multicast on loopback, for --join mdns".to_owned()),
+        Err(error) => Finding::Warning(format!("--join mdns finds nobody: {}", error.what)),
     }
 }
 

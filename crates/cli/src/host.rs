@@ -69,7 +69,7 @@ fn kept(opened: Result<Store, StoreError>) -> Result<(Identity, Option<Store>), 
     Ok((store.identity(), Some(store)))
 }
 
-/// Starts a peer that founds a mesh, or joins the one at `seeds`.
+/// Starts a peer that founds a mesh, or joins the one that its contacts know.
 ///
 /// # Errors
 /// Exit 2 or 3, naming what is wrong.
@@ -78,7 +78,7 @@ pub(crate) async fn start(
     link: Link,
     (identity, store): (Identity, Option<Store>),
     log: EventLog,
-    (seeds, sources): Contacts,
+    contacts: Contacts,
 ) -> Result<Peer, Stop> {
     let mut config = Config::default();
     config.work_root = spec.work;
@@ -98,10 +98,13 @@ pub(crate) async fn start(
         let agent = adapters.open(&recipe).await.map_err(Stop::usage)?;
         builder = builder.agent(Own { agent, description });
     }
-    for source in sources {
+    for source in contacts.sources {
         builder = builder.discover(source);
     }
-    let builder = builder.adapters(adapters).capabilities(spec.capabilities).join(seeds);
+    for place in contacts.places {
+        builder = builder.announce(place);
+    }
+    let builder = builder.adapters(adapters).capabilities(spec.capabilities).join(contacts.seeds);
     builder.start().await.map_err(|error| Stop::usage(crate::link::chain(&error)))
 }
 

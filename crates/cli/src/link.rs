@@ -3,9 +3,9 @@
 use core::time::Duration;
 use std::{net::SocketAddr, sync::Arc};
 
-use formic::{Client, Dns, Identity};
+use formic::{BadLabel, Client, Dns, Identity, Mdns, Reach};
 use formic_core::{
-    discovery::Discovery,
+    discovery::{Announce, Discovery},
     transport::{Address, Transport},
 };
 use formic_memory::Hub;
@@ -74,25 +74,54 @@ pub(crate) fn addresses(texts: &[String]) -> Result<Vec<Address>, Stop> {
     texts.iter().map(|text| address(text)).collect()
 }
 
-/// Seeds, and sources that know of more.
-pub(crate) type Contacts = (Vec<Address>, Vec<Arc<dyn Discovery>>);
+/// How a peer finds others and is found.
+#[derive(Default)]
+pub(crate) struct Contacts {
+    pub(crate) seeds: Vec<Address>,
+    /// They know of more.
+    pub(crate) sources: Vec<Arc<dyn Discovery>>,
+    /// Where it is announced.
+    pub(crate) places: Vec<Arc<dyn Announce>>,
+}
 
-/// What `--join` of a peer may say: an address, or `dns:NAME:PORT`.
+/// What `--join` of a peer may say: an address, `dns:NAME:PORT`, or `mdns[:NAME]`; and its `--announce`.
 ///
 /// # Errors
 /// Exit 2.
-pub(crate) fn contacts(texts: &[String]) -> Result<Contacts, Stop> {
-    let (mut seeds, mut sources): Contacts = (Vec::new(), Vec::new());
-    for text in texts {
+pub(crate) fn contacts(join: &[String], announce: Option<&str>) -> Result<Contacts, Stop> {
+    let mut contacts = Contacts::default();
+    if let Some(text) = announce {
+        contacts.places.push(announcement(text)?);
+    }
+    for text in join {
         if let Some(name) = text.strip_prefix("dns:") {
             let source = Dns::new("quic", name)
                 .map_err(|error| Stop::usage(format!("--join {text}: {error}")))?;
-            sources.push(Arc::new(source));
+            contacts.sources.push(Arc::new(source));
+        } else if let Some(source) = mdns(text) {
+            let source = source.map_err(|error| Stop::usage(format!("--join {text}: {error}")))?;
+            contacts.sources.push(Arc::new(source));
         } else {
-            seeds.push(address(text)?);
+            contacts.seeds.push(address(text)?);
         }
     }
-    Ok((seeds, sources))
+    Ok(contacts)
+}
+
+/// What `--announce` may say.
+fn announcement(text: &str) -> Result<Arc<Mdns>, Stop> {
+    let usage = |why: &dyn core::fmt::Display| Stop::usage(format!("--announce {text}: {why}"));
+    let place = mdns(text).ok_or_else(|| usage(&"expected mdns or mdns:NAME"))?;
+    place.map(Arc::new).map_err(|error| usage(&error))
+}
+
+/// `mdns` or `mdns:NAME`; `None` for all else. Peers listen on loopback only, so this is how far they look.
+fn mdns(text: &str) -> Option<Result<Mdns, BadLabel>> {
+    let all = || Mdns::new("quic", Reach::Host);
+    if text == "mdns" {
+        return Some(Ok(all()));
+    }
+    text.strip_prefix("mdns:").map(|label| all().named(label))
 }
 
 fn address(text: &str) -> Result<Address, Stop> {

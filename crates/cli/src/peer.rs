@@ -24,7 +24,7 @@ const UNLOCK: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     later::peer(&args.later)?;
     let mut interrupts = Interrupts::new()?;
-    let (seeds, sources) = link::contacts(&args.join)?;
+    let contacts = link::contacts(&args.join, args.announce.as_deref())?;
     let listen = link::listen(&args.listen)?;
     let log = event_log(args)?;
     let patience = if args.tied { UNLOCK } else { Duration::ZERO };
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
     let spec = spec(args, &address)?;
     let name = spec.name.clone();
-    let peer = host::start(spec, link, identity, log, (seeds, sources)).await?;
+    let peer = host::start(spec, link, identity, log, contacts).await?;
     let shown = address.strip_prefix("quic:").unwrap_or(&address);
     output::data(&format!("listening {shown} peer {}", peer.life().peer));
     let _note = Note::leave(shown);

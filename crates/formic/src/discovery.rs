@@ -1,4 +1,7 @@
-//! Sources of addresses outside the mesh.
+//! Sources of addresses outside the mesh, and places where a peer is announced.
+
+#[cfg(feature = "mdns")]
+mod mdns;
 
 use core::time::Duration;
 
@@ -7,6 +10,9 @@ use formic_core::{
     discovery::{Discovery, DiscoveryError},
     transport::Address,
 };
+
+#[cfg(feature = "mdns")]
+pub use mdns::{BadLabel, Mdns, Reach};
 
 /// The system's resolver may try several servers in turn; a round need not wait for the last one.
 const PATIENCE: Duration = Duration::from_secs(5);

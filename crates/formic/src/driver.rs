@@ -4,6 +4,7 @@
 //!   transport, bodies, user, clock --> inputs --> Node --> effects --> persist, then send, start, answer, log
 //! ```
 
+mod announcer;
 mod bodies;
 mod body;
 mod jobs;
@@ -20,7 +21,7 @@ use std::{
 
 use formic_core::{
     Blame as _, Descriptor, Digest, Fault, Incarnation, JobId, Key, Life, PeerId, Protocol as _,
-    discovery::Discovery,
+    discovery::{Announcement, Discovery},
     transport::{CloseReason, Event as LinkEvent, Misbehaviour},
 };
 use formic_node::{Effect, Event, Input, Node, Record, Status};
@@ -33,6 +34,7 @@ use crate::{
     journal::Journal,
 };
 
+pub(crate) use announcer::Announcer;
 pub(crate) use bodies::Bodies;
 use bodies::News;
 pub(crate) use jobs::{Ending, Jobs, Submission};
@@ -103,6 +105,7 @@ pub(crate) struct Driver {
     pub(crate) wire: Wire,
     /// Where peers may be found, besides the seeds.
     pub(crate) sources: Vec<Arc<dyn Discovery>>,
+    pub(crate) announcer: Announcer,
     pub(crate) bodies: Bodies,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) journal: Journal,
@@ -261,8 +264,11 @@ impl Driver {
             self.write(line);
         }
         match event {
-            Event::Joined { .. } => {
+            Event::Joined { mesh, .. } => {
                 self.membership.send_replace(Membership::Member);
+                let (peer, mesh) = (self.me.peer, *mesh);
+                let addresses = self.wire.transport().addresses();
+                self.announcer.start(&Announcement { peer, mesh, addresses });
             }
             Event::JoinRefused { reason } => {
                 self.membership.send_replace(Membership::Refused { reason: reason.clone() });
@@ -411,7 +417,7 @@ impl Driver {
 
     async fn close(&mut self) {
         self.wire.flush();
-        self.bodies.close().await;
+        tokio::join!(self.bodies.close(), self.announcer.close());
         self.wire.transport().shutdown(FAREWELL).await;
         if self.wire.dropped() > 0 {
             tracing::warn!(peer = %self.me, dropped = self.wire.dropped(), "messages were dropped");

@@ -85,6 +85,8 @@ struct Readme;
 pub use agent::{Adapters, Agent, AgentError, Description, Done, Task, agent_fn, value_of};
 pub use client::{Client, ClientError, ClientJob};
 pub use context::{ChildSpec, ContextError, TaskContext};
+#[cfg(feature = "mdns")]
+pub use discovery::{BadLabel, Mdns, Reach};
 pub use discovery::{BadName, Dns};
 pub use driver::Stopped;
 pub use error::Error;

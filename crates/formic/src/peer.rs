@@ -7,7 +7,7 @@ use std::{
 use formic_completion::Verdict;
 use formic_core::{
     Capability, Digest, FateId, JobId, Life,
-    discovery::Discovery,
+    discovery::{Announce, Discovery},
     transport::{Address, Transport},
 };
 use formic_node::{Message, Node, RemoteLeave, Status};
@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     Adapters, Agent, Error, EventLog, Identity, LogEvent, Plan, Store,
     clock::Clock,
-    driver::{Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
+    driver::{Announcer, Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
     identity::random_seed,
     journal::Journal,
 };
@@ -58,6 +58,7 @@ pub struct Builder {
     slots: Option<u32>,
     seeds: Vec<Address>,
     sources: Vec<Arc<dyn Discovery>>,
+    places: Vec<Arc<dyn Announce>>,
     store: Option<Store>,
     log: EventLog,
     seed: Option<u64>,
@@ -135,6 +136,13 @@ impl Builder {
         self
     }
 
+    /// A place where the peer is announced from the time that it is a member until it stops. A place that cannot be used
+    /// is tried again every minute, with a warning in the log.
+    pub fn announce(mut self, place: Arc<dyn Announce>) -> Self {
+        self.places.push(place);
+        self
+    }
+
     /// How long a body that was told to stop may go on before it is dropped; default 2 s.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -158,7 +166,7 @@ impl Builder {
             .map_err(|error| Error::Config { reason: error.to_string() })?;
         let addresses = self.transport.addresses();
         let rejoins = config.mesh.rejoin.is_some();
-        self.announce(&name);
+        self.log_start(&name);
         let (orders, received) = mpsc::channel(ORDERS);
         let (membership, joined) = watch::channel(Membership::Asking);
         let (ended, stopped) = watch::channel(None);
@@ -171,6 +179,7 @@ impl Builder {
             clock: Clock::start(),
             wire: Wire::new(self.transport),
             sources: self.sources,
+            announcer: Announcer::new(self.places),
             bodies: Bodies::new((me, name.clone()), self.agents, self.adapters, self.grace),
             orders: received,
             journal,
@@ -248,7 +257,7 @@ impl Builder {
         self.slots.unwrap_or_else(|| of_agents().max(1))
     }
 
-    fn announce(&self, name: &str) {
+    fn log_start(&self, name: &str) {
         let event = LogEvent::PeerStarted {
             name: name.to_owned(),
             pid: std::process::id(),
@@ -278,6 +287,7 @@ impl Peer {
             slots: None,
             seeds: Vec::new(),
             sources: Vec::new(),
+            places: Vec::new(),
             store: None,
             log: EventLog::none(),
             seed: None,

@@ -1,4 +1,5 @@
 mod clients;
+mod discovery;
 mod faults;
 mod harness;
 mod jobs;

@@ -6,7 +6,11 @@ use formic_node::Message;
 use tokio::task::JoinSet;
 
 use super::Launch;
-use crate::{exit::Stop, host, link};
+use crate::{
+    exit::Stop,
+    host,
+    link::{self, Contacts},
+};
 
 /// Peers in this process.
 #[derive(Debug)]
@@ -23,9 +27,9 @@ impl Peers {
             let link = link::memory(&all.hub, &identity.0, &spec.name)?;
             let seeds =
                 all.peers.iter().take(1).flat_map(|peer| peer.addresses().to_vec()).collect();
+            let contacts = Contacts { seeds, ..Contacts::default() };
             let peer =
-                host::start(spec.clone(), link, identity, launch.log.clone(), (seeds, Vec::new()))
-                    .await?;
+                host::start(spec.clone(), link, identity, launch.log.clone(), contacts).await?;
             all.peers.push(peer);
         }
         Ok(all)

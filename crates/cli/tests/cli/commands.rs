@@ -29,7 +29,13 @@ const BAD: [&str; 23] = [
     "peer --mesh-key key",
 ];
 
-const MORE: [&str; 12] = [
+const MORE: [&str; 18] = [
+    "peer --join dns:peers.example.org",
+    "peer --join mdns:",
+    "peer --join mdnsx",
+    "peer --announce 127.0.0.1:7001",
+    "peer --announce mdns:two_words",
+    "status --join mdns:ants",
     "peer --agent jsonl",
     "peer --agent acp:agent",
     "submit plan.yaml",

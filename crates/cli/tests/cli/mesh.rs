@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use formic::{Mdns, Reach, transport::Address};
+use formic_core::discovery::Discovery as _;
 use serde_json::{Value, json};
 
 use crate::world::{World, ended, interrupt, signal, treehash, until};
@@ -61,6 +63,30 @@ async fn an_interrupted_submission_cancels_its_job() {
     assert!(refused.exit(3).stderr.contains("no-such-program"));
     interrupt(&founder);
     ended(founder).await.exit(0);
+}
+
+#[tokio::test]
+async fn a_peer_is_found_by_the_name_it_is_announced_under_until_it_leaves() {
+    let source = Mdns::new("quic", Reach::Host);
+    if let Err(error) = source.check() {
+        eprintln!("NOT RUN: {error}");
+        return;
+    }
+    let world = World::new();
+    // Others on this host may announce peers as well.
+    let name = format!("test-{}", std::process::id());
+    let source = source.named(&name).unwrap();
+    let mdns = format!("mdns:{name}");
+    let (founder, seed) = world.peer(&["--announce", &mdns, "--name", "alice"]).await;
+    let (second, _) = world.peer(&["--join", &mdns, "--name", "bob"]).await;
+    members(&world, &seed, 2).await;
+    let found = source.find().await.unwrap();
+    assert_eq!(found, [Address::new("quic", &seed)], "bob is not announced");
+    for peer in [second, founder] {
+        interrupt(&peer);
+        ended(peer).await.exit(0);
+    }
+    assert_eq!(source.find().await.unwrap(), []);
 }
 
 #[tokio::test]

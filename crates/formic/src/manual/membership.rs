@@ -18,7 +18,14 @@
 //!   of views.
 //!
 //! Members are found by the addresses given to [`Builder::join`](crate::Builder::join), by a
-//! [`Discovery`](formic_core::discovery::Discovery) source such as [`Dns`](crate::Dns), and from each other.
+//! [`Discovery`](formic_core::discovery::Discovery) source, and from each other. Sources only say where to dial: who
+//! answers there is proved by the transport, and a mesh admits by itself. They are asked in every round while the peer
+//! looks for others, every 300 s later, all at once; a round uses at most 64 addresses of a source.
+//!
+//! | source | finds | command line |
+//! |---|---|---|
+//! | [`Dns`](crate::Dns) | every A and AAAA record of a name, with one port | `--join dns:NAME:PORT` |
+//! | `Mdns` (feature `mdns`) | peers that are announced on this host or link | `--join mdns`, `--join mdns:NAME` |
 //!
 //! ```
 //! use formic::Dns;
@@ -27,4 +34,27 @@
 //! assert!(Dns::new("quic", "peers.example.org").is_err(), "the port is part of the name");
 //! ```
 //!
-//! What is not there: mDNS and SRV records; membership keys, so that peers answer on loopback only.
+//! A peer with a source founds no mesh: if nobody is found, it keeps looking, and says why in its log.
+//!
+//! **Multicast DNS** needs no server and no configuration. A member is announced as `_formic._udp.local`
+//! ([`Builder::announce`](crate::Builder::announce), `formic peer --announce mdns:NAME`) from the time that it joined or
+//! founded its mesh; when it stops in good order it is withdrawn, and a killed one is forgotten within two minutes. Properties
+//! of the service: `v=1`, `id` (the peer), `mesh` (the first 8 bytes of the SHA-256 of the mesh id), and `name`, if one was
+//! chosen: 1 to 63 letters, digits and `-`. Whoever looks under a name finds only what is announced under it; without a
+//! name, whatever is announced, which may be several meshes: the first that answers is joined.
+//!
+//! A round asks and listens for two seconds at most, less if somebody answers. What is no announcement of this version is
+//! ignored. `Reach::Host` speaks on IPv4 loopback only, `Reach::Link` on all other interfaces; the command line uses the first, as
+//! its peers answer on loopback only. Without multicast every round is an error that names the reason, as is every try to
+//! announce, once a minute; `formic doctor` tells beforehand.
+//!
+//! ```
+//! # #[cfg(feature = "mdns")] {
+//! use formic::{Mdns, Reach};
+//!
+//! assert!(Mdns::new("quic", Reach::Host).named("ants-7").is_ok());
+//! assert!(Mdns::new("quic", Reach::Host).named("two words").is_err());
+//! # }
+//! ```
+//!
+//! What is not there: SRV records; membership keys, so that peers answer on loopback only.
