@@ -237,7 +237,7 @@ impl Announce for Mdns {
     async fn withdraw(&self) {
         let Some(daemon) = self.replace_announcer(None) else { return };
         if let Ok(gone) = daemon.0.shutdown() {
-            // Who misses the goodbye forgets the peer two minutes later.
+            // Who misses the goodbye hears no answer in the next round.
             drop(timeout_at(Instant::now() + GOODBYE, gone.recv_async()).await);
         }
     }

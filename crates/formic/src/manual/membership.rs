@@ -38,8 +38,8 @@
 //!
 //! **Multicast DNS** needs no server and no configuration. A member is announced as `_formic._udp.local`
 //! ([`Builder::announce`](crate::Builder::announce), `formic peer --announce mdns:NAME`) from the time that it joined or
-//! founded its mesh; when it stops in good order it is withdrawn, and a killed one is forgotten within two minutes. Properties
-//! of the service: `v=1`, `id` (the peer), `mesh` (the first 8 bytes of the SHA-256 of the mesh id), and `name`, if one was
+//! founded its mesh; when it stops in good order it is withdrawn. One that was killed answers no more, and no round keeps
+//! what an earlier one heard. Properties of the service: `v=1`, `id` (the peer), `mesh` (the first 8 bytes of the SHA-256 of the mesh id), and `name`, if one was
 //! chosen: 1 to 63 letters, digits and `-`. Whoever looks under a name finds only what is announced under it; without a
 //! name, whatever is announced, which may be several meshes: the first that answers is joined.
 //!
