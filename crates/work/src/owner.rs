@@ -93,10 +93,11 @@ impl Owner {
         out: &mut impl Sink<Effect>,
     ) {
         let known = self.tasks.get(&task);
-        // Whoever asks again for what was awarded has dropped it since.
+        // Whoever asks again for what was awarded, or for another attempt, has dropped it since: attempts are
+        // counted anew with the owner's ledger, and may be lower than before.
         let is_repeat = |known: &Entry| match known.at {
-            At::Awarded(_) => known.attempt > attempt,
-            At::Held | At::Probing => known.attempt >= attempt,
+            At::Awarded(_) => false,
+            At::Held | At::Probing => known.attempt == attempt,
         };
         if known.is_some_and(is_repeat) {
             return;

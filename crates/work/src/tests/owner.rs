@@ -194,3 +194,22 @@ fn what_was_awarded_is_placed_again_when_asked_again() {
     feed(&mut work, 2, chosen(&[3]));
     assert_eq!(placed(&feed(&mut work, 3, message(3, promise(1, 0, 1, 1)))), [3]);
 }
+
+/// Its ledger counts attempts anew: the lower one is no repeat of what happened before.
+#[test]
+fn a_lower_attempt_after_a_drop_is_placed_too() {
+    let with = |attempt| match place(0) {
+        Input::Place { task, descriptor, avoid, .. } => {
+            Input::Place { task, attempt, descriptor, avoid }
+        }
+        other => other,
+    };
+    let mut work = work(1, config(1));
+    feed(&mut work, 0, with(2));
+    feed(&mut work, 0, chosen(&[2]));
+    assert_eq!(placed(&feed(&mut work, 1, message(2, promise(0, 0, 1, 1)))), [2]);
+    assert_eq!(feed(&mut work, 2, with(1)), [Effect::Choose { requires: vec![] }]);
+    feed(&mut work, 2, chosen(&[3]));
+    let out = feed(&mut work, 3, message(3, promise(1, 0, 1, 1)));
+    assert!(matches!(out[0], Effect::Placed { attempt: 1, .. }), "{out:?}");
+}
