@@ -107,6 +107,8 @@ fn kill(
         Killer::Sim(profile) => command.args(["sim", profile, "--seeds", &seeds, "--stop"]),
     };
     command.env_remove("FORMIC_ABLATE");
+    // What fails here is meant to: no regression file in the tree.
+    command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
     command.envs(rule.map(|rule| ("FORMIC_ABLATE", rule)));
     let name = format!("{}-{}", rule.unwrap_or(package), killer.name()).replace('/', "-");
     let log = Path::new(TARGET).join("log").join(name);
