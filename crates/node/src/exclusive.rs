@@ -26,7 +26,7 @@ use formic_core::{
 };
 use formic_healing::Standing;
 use formic_register::claims::{
-    Claims, Denial, Effect as ClaimsEffect, Event as Claim, Input as ClaimsInput, LEASE_MAX,
+    Claims, Denial, Effect as ClaimsEffect, Event as Claim, Fence, Input as ClaimsInput, LEASE_MAX,
     LEASE_MIN, Message as ClaimsMessage, Task, VALUE_MAX, Value,
 };
 use formic_work::TaskId;
@@ -67,12 +67,22 @@ impl Value for Ended {
 enum Phase {
     /// It wants the claim.
     Asking,
+    /// It has the claim and wants its slot again.
+    Seating(Fence),
     /// The body runs.
     Running,
     /// The body was told to stop.
     Stopping,
     /// The body ended, its result is not decided.
     Committing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In its slot.
+    Seated,
+    /// It gave the slot back.
+    Standing,
 }
 
 /// An exclusive task that was awarded to this peer.
@@ -83,6 +93,8 @@ struct Run {
     phase: Phase,
     /// Whether work and completion still count on it: then a body that stands still is begun anew.
     wanted: bool,
+    /// Where it waits for its claim: others need the slot while it may take long.
+    place: Place,
 }
 
 /// This peer's part in exclusive tasks.
@@ -170,12 +182,12 @@ impl Node {
     ) {
         let known = self.exclusive.runs.get(&task).map(|run| run.phase);
         let phase = match known {
-            None | Some(Phase::Asking) => Phase::Asking,
+            None | Some(Phase::Asking | Phase::Seating(_)) => Phase::Asking,
             // An earlier body of it has not stopped, or its result is about to be decided.
             Some(Phase::Running | Phase::Stopping) => Phase::Stopping,
             Some(Phase::Committing) => Phase::Committing,
         };
-        let run = Run { attempt, descriptor, phase, wanted: true };
+        let run = Run { attempt, descriptor, phase, wanted: true, place: Place::Seated };
         self.exclusive.runs.insert(task, run);
         self.ask_for_claims();
     }
@@ -308,7 +320,7 @@ impl Node {
         let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
         run.wanted = false;
         match run.phase {
-            Phase::Asking => self.let_go(task),
+            Phase::Asking | Phase::Seating(_) => self.let_go(task),
             Phase::Running => {
                 run.phase = Phase::Stopping;
                 self.out.push(Effect::Abort { job: task.job, key: task.key });
@@ -340,7 +352,7 @@ impl Node {
                 self.release(task);
                 self.steps.push_back(Step::AskForClaims);
             }
-            (Phase::Asking | Phase::Running | Phase::Committing, _) => {}
+            (Phase::Asking | Phase::Seating(_) | Phase::Running | Phase::Committing, _) => {}
         }
     }
 
@@ -357,8 +369,10 @@ impl Node {
     fn on_claim(&mut self, event: Claim<Ended>) {
         match event {
             Claim::Granted { task, fence, .. } => self.on_granted(task_of(task), fence),
-            Claim::Waiting { task: Task { job, key }, remaining } => {
+            Claim::Waiting { task, remaining } => {
+                let Task { job, key } = task;
                 self.out.push(Effect::Event(Event::TaskHeld { job, key, remaining }));
+                self.stand_up(task_of(task));
             }
             Claim::LeaseLost { task } => self.on_lease_lost(task_of(task)),
             Claim::Committed { task, value } => self.on_decided(task_of(task), value),
@@ -367,8 +381,10 @@ impl Node {
                 self.out.push(Effect::Event(Event::TaskAdopted { job, key }));
                 self.on_decided(task_of(task), value);
             }
-            Claim::Undecided { task: Task { job, key }, missing } => {
+            Claim::Undecided { task, missing } => {
+                let Task { job, key } = task;
                 self.out.push(Effect::Event(Event::TaskUndecided { job, key, missing }));
+                self.stand_up(task_of(task));
             }
             // This life is over: whatever it ran is done again elsewhere.
             Claim::Refused { task, why: Denial::NotMember } => {
@@ -388,12 +404,43 @@ impl Node {
         }
     }
 
-    fn on_granted(&mut self, task: TaskId, fence: formic_register::claims::Fence) {
+    fn on_granted(&mut self, task: TaskId, fence: Fence) {
         let Some(run) = self.exclusive.runs.get_mut(&task).filter(|it| it.phase == Phase::Asking)
         else {
             self.release(task);
             return;
         };
+        if run.place == Place::Standing {
+            run.phase = Phase::Seating(fence);
+            self.steps.push_back(Step::Work(formic_work::Input::Runs { task }));
+            return;
+        }
+        self.run_exclusive(task, fence);
+    }
+
+    /// Others run meanwhile: whoever held it last may be gone, or the keepers may, for good.
+    fn stand_up(&mut self, task: TaskId) {
+        if let Some(run) = self.exclusive.runs.get_mut(&task)
+            && run.phase == Phase::Asking
+            && run.place == Place::Seated
+        {
+            run.place = Place::Standing;
+            self.steps.push_back(Step::Work(formic_work::Input::Waits { task }));
+        }
+    }
+
+    /// It has its slot again; true if it is one that stood up for its claim.
+    pub(crate) fn sit_down(&mut self, task: TaskId) -> bool {
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return false };
+        run.place = Place::Seated;
+        if let Phase::Seating(fence) = run.phase {
+            self.run_exclusive(task, fence);
+        }
+        true
+    }
+
+    fn run_exclusive(&mut self, task: TaskId, fence: Fence) {
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
         run.phase = Phase::Running;
         let (attempt, descriptor) = (run.attempt, Arc::clone(&run.descriptor));
         let TaskId { job, key } = task;
@@ -404,11 +451,19 @@ impl Node {
 
     fn on_lease_lost(&mut self, task: TaskId) {
         let TaskId { job, key } = task;
-        let Some(run) = self.exclusive.runs.get_mut(&task).filter(|it| it.phase == Phase::Running)
-        else {
-            return;
-        };
-        run.phase = Phase::Stopping;
+        let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
+        match run.phase {
+            Phase::Running => run.phase = Phase::Stopping,
+            // The slot came too late.
+            Phase::Seating(_) => {
+                run.phase = Phase::Asking;
+                self.release(task);
+                self.steps.push_back(Step::Work(formic_work::Input::Waits { task }));
+                self.steps.push_back(Step::AskForClaims);
+                return;
+            }
+            Phase::Asking | Phase::Stopping | Phase::Committing => return,
+        }
         self.out.push(Effect::Event(Event::LeaseLost { job, key }));
         self.out.push(Effect::Abort { job, key });
     }

@@ -50,7 +50,7 @@ impl Node {
                 self.out.push(Effect::Start { job, key, attempt, descriptor, fence, root });
             }
             WorkEffect::Resume { task } => {
-                if self.withheld.resumed(task) {
+                if !self.sit_down(task) && self.withheld.resumed(task) {
                     self.out.push(Effect::Resume { job: task.job, key: task.key });
                 }
             }
