@@ -8,6 +8,8 @@
 //!                     +------------Adopted: somebody else's result is the result
 //! ```
 //!
+//! Whoever waits for a lease to end, or for keepers that do not answer, gives the slot back, and gets one
+//! again with the claim (`Seating`).
 //! The claim of a body that is being stopped is kept until it stands still: nobody begins before.
 //!
 //! A job's home group keeps the claims of its exclusive tasks: whatever loses them, a majority of the
