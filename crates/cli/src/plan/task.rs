@@ -222,18 +222,25 @@ fn retries(fields: &mut Fields<'_, '_>) -> u32 {
 fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
     let entry = fields.get("budget")?;
     let mut budget = Fields::of(&entry.value, "`budget`", &["wall"], fields.problems)?;
-    let (text, node) = budget.text("wall")?;
-    match parse_span(text) {
-        Ok(wall) if !wall.is_zero() && wall <= WALL_MAX => Some(wall),
-        Ok(_) => {
-            budget.problems.push(expected(node, "`wall`", "a duration above 0 and up to 24h"));
-            None
-        }
-        Err(error) => {
-            budget.problems.push(Problem::new(&node.place, error.to_string()));
-            None
-        }
-    }
+    let fits = |wall: Duration| !wall.is_zero() && wall <= WALL_MAX;
+    span(&mut budget, "wall", fits, "a duration above 0 and up to 24h")
+}
+
+/// A duration, if it is there and fits; else a problem says what was wanted.
+fn span(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    fits: impl Fn(Duration) -> bool,
+    wanted: &str,
+) -> Option<Duration> {
+    let (text, node) = fields.text(key)?;
+    let problem = match parse_span(text) {
+        Ok(span) if fits(span) => return Some(span),
+        Ok(_) => expected(node, &format!("`{key}`"), wanted),
+        Err(error) => Problem::new(&node.place, error.to_string()),
+    };
+    fields.problems.push(problem);
+    None
 }
 
 /// `true`, or `{lease: 5s}`: how long the others wait when the holder is gone.
@@ -252,18 +259,11 @@ fn exclusive(fields: &mut Fields<'_, '_>) -> Option<Duration> {
         },
     }
     let mut lease = Fields::of(&entry.value, "`exclusive`", &["lease"], fields.problems)?;
-    let Some((text, node)) = lease.text("lease") else { return Some(LEASE) };
-    match parse_span(text) {
-        Ok(span) if (LEASE_MIN..=LEASE_MAX).contains(&span) => Some(span),
-        Ok(_) => {
-            lease.problems.push(expected(node, "`lease`", "a duration from 500ms to 10m"));
-            None
-        }
-        Err(error) => {
-            lease.problems.push(Problem::new(&node.place, error.to_string()));
-            None
-        }
+    if lease.get("lease").is_none() {
+        return Some(LEASE);
     }
+    let fits = |span: Duration| (LEASE_MIN..=LEASE_MAX).contains(&span);
+    span(&mut lease, "lease", fits, "a duration from 500ms to 10m")
 }
 
 /// Puts inputs in and checks references to tasks.
