@@ -71,6 +71,20 @@ pub(super) const fn is_work(message: &Message) -> bool {
     }
 }
 
+/// Events that only show that a situation came up.
+const fn mark_of(event: &Event) -> Option<Mark> {
+    match event {
+        Event::TaskHeld { .. } => Some(Mark::Held),
+        Event::LeaseLost { .. } => Some(Mark::LeaseLost),
+        Event::TaskAdopted { .. } => Some(Mark::Adopted),
+        Event::TaskDropped { .. } => Some(Mark::Dropped),
+        Event::TaskDivergent { .. } => Some(Mark::Divergent),
+        Event::PeerSuspect { .. } => Some(Mark::Suspected),
+        Event::Loss { lives } if lives.len() > 1 => Some(Mark::LostTogether),
+        _ => None,
+    }
+}
+
 impl World<'_> {
     /// What a life had made durable is its own again.
     pub(super) fn restored(&mut self, host: usize, records: &[Stored]) {
@@ -202,11 +216,6 @@ impl World<'_> {
             Event::TaskFinished { job, key, outcome } => {
                 self.on_finished(host, (job, key), &outcome);
             }
-            Event::TaskHeld { .. } => self.reach(Mark::Held),
-            Event::LeaseLost { .. } => self.reach(Mark::LeaseLost),
-            Event::TaskAdopted { .. } => self.reach(Mark::Adopted),
-            Event::TaskDropped { .. } => self.reach(Mark::Dropped),
-            Event::TaskDivergent { .. } => self.reach(Mark::Divergent),
             Event::JobComplete { job, outcome } => self.on_complete(host, job, &outcome),
             Event::JobVerdict { job, verdict } => self.on_verdict(host, job, &verdict),
             Event::JobAnomaly { what, .. } => self.claim("no_anomaly", Err(what)),
@@ -222,14 +231,12 @@ impl World<'_> {
                 self.reach(Mark::QuorumLost);
             }
             Event::QuorumHeld => self.on_held(host),
-            Event::PeerSuspect { .. } => self.reach(Mark::Suspected),
-            Event::Loss { lives } if lives.len() > 1 => self.reach(Mark::LostTogether),
             Event::Fork { ours, theirs } => {
                 let (ours, theirs) = (ours.hash().short(), theirs.hash().short());
                 self.claim("one_view", Err(format!("p{host} knows {ours} and meets {theirs}")));
             }
             // Nothing is claimed about the others.
-            _ => {}
+            other => mark_of(&other).into_iter().for_each(|mark| self.reach(mark)),
         }
     }
 
