@@ -47,6 +47,7 @@
 mod attest;
 mod clients;
 mod config;
+mod counters;
 mod effect;
 mod error;
 mod exclusive;
@@ -65,12 +66,13 @@ mod withheld;
 
 pub use attest::{Unproved, attested_bytes, verify_certificate};
 pub use config::{Config, RemoteLeave};
+pub use counters::Counters;
 pub use effect::{Effect, Event};
 pub use error::Error;
 pub use exclusive::Ended;
 pub use formic_register::claims::{Fence, LEASE_MAX, LEASE_MIN};
 pub use input::Input;
 pub use message::{Message, Reply, Request};
-pub use node::{Counters, Node};
+pub use node::Node;
 pub use record::Record;
 pub use status::{JobStatus, MemberStatus, Status};

@@ -14,7 +14,7 @@ use formic_mesh::Mesh;
 use formic_work::{TaskId, Work};
 
 use crate::{
-    Config, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
+    Config, Counters, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
     exclusive::Exclusive,
     jobs::{Jobs, Submitter, home_group},
     step::{Origin, Step},
@@ -60,20 +60,6 @@ enum Leaving {
 
 /// Why a peer without a majority refuses what must be decided.
 pub(crate) const NO_QUORUM: &str = "no majority of the mesh is in touch with this peer";
-
-/// What went wrong so far: monotone counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages of lives that are no members, which only members may send. Normal for a moment after
-    /// a link came up.
-    pub strangers: u64,
-    /// Messages about jobs that are not known here.
-    pub unknown_jobs: u64,
-    /// Refused messages by peer.
-    pub misbehaved: BTreeMap<PeerId, u64>,
-    /// Inputs that one protocol refused from another, e.g. the end of a body that was just stopped.
-    pub out_of_turn: u64,
-}
 
 impl Node {
     /// A peer that has not started.
