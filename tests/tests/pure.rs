@@ -98,24 +98,24 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         hints: vec![(key(6), life(2))],
     };
     vec![
-        ("home_put", M::HomePut { spec: Arc::new(spec) }),
-        ("home_ack", M::HomeAck),
-        ("home_back", M::HomeBack),
+        ("home_put", M::HomePut { spec: Arc::new(spec), later: vec![] }),
+        ("home_ack", M::HomeAck { generation: 0 }),
+        ("home_back", M::HomeBack { generation: 0 }),
         ("home_back_ack", M::HomeBackAck),
         ("ask", M::Ask),
         ("work", work),
         ("signal", M::Signal(signal)),
         ("orphan", M::Orphan { key: key(1), owner: key(2) }),
-        ("probe", M::Probe { result: Digest::from_bytes([9; 32]) }),
+        ("probe", M::Probe { result: Digest::from_bytes([9; 32]), generation: 0 }),
         ("sealed", M::Sealed { seal: Seal::default() }),
-        ("attest", M::Attest { statement: Arc::new(statement()) }),
+        ("attest", M::Attest { statement: Arc::new(statement()), generation: 0 }),
     ]
 }
 
 fn register_messages() -> Vec<(&'static str, Message)> {
     use formic_register::{Ballot, Message as M};
     let ballot = Ballot { round: 2, rank: 1 };
-    let value = || (*decree()).clone();
+    let value = || formic_completion::Ruling::Result((*decree()).clone());
     let all = [
         ("register_prepare", M::Prepare { ballot }),
         ("register_promise", M::Promise { ballot, accepted: Some((ballot, value())) }),
@@ -123,8 +123,10 @@ fn register_messages() -> Vec<(&'static str, Message)> {
         ("register_accepted", M::Accepted { ballot }),
         ("register_refuse", M::Refuse { ballot, promised: ballot }),
         ("register_decided", M::Decided(value())),
+        ("register_succeed", M::Decided(formic_completion::Ruling::Succeed(vec![life(2)]))),
     ];
-    let wrap = |message| completion(formic_completion::Message::Register(message));
+    let wrap =
+        |message| completion(formic_completion::Message::Register { generation: 0, message });
     all.into_iter().map(|(name, message)| (name, wrap(message))).collect()
 }
 
@@ -248,7 +250,7 @@ fn claims_messages() -> Vec<(&'static str, Message)> {
         messages.into_iter().map(|(name, message)| (name, boxed(message))).collect();
     let job = JobId::from_bytes([7; 16]);
     all.push(("claims_who_keeps", Message::WhoKeeps { job }));
-    all.push(("claims_keepers", Message::Keepers { job, home: vec![life(1)] }));
+    all.push(("claims_keepers", Message::Keepers { job, groups: vec![vec![life(1)]] }));
     all
 }
 

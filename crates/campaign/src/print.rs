@@ -108,11 +108,17 @@ fn completion_lines(sum: &completion::Report, lines: &mut Vec<String>) {
             sum.seeds, sum.tasks, sum.executions, sum.crashes, sum.restarts, sum.suspicions
         ),
         format!(
-            "  {} messages, {} respawns, {} home take-overs, {} verdicts learnt, {} with exclusions",
-            sum.messages, sum.respawns, sum.takeovers, sum.closed, sum.exclusions
+            "  {} messages, {} respawns, {} home take-overs, {} successions, {} verdicts learnt, {} with \
+             exclusions",
+            sum.messages,
+            sum.respawns,
+            sum.takeovers,
+            sum.successions,
+            sum.closed,
+            sum.exclusions
         ),
         format!(
-            "  {} runs lost their home group for good before it had stored the job: not judged",
+            "  {} runs lost a majority of their home group for good: not judged",
             sum.waived
         ),
         format!(
@@ -177,7 +183,7 @@ fn counts(sum: &Sum) -> Value {
             "tasks": sum.tasks, "executions": sum.executions, "messages": sum.messages,
             "crashes": sum.crashes, "restarts": sum.restarts, "suspicions": sum.suspicions,
             "respawns": sum.respawns, "takeovers": sum.takeovers, "verdicts": sum.closed,
-            "exclusions": sum.exclusions, "waived": sum.waived, "untold": sum.untold,
+            "successions": sum.successions, "exclusions": sum.exclusions, "waived": sum.waived, "untold": sum.untold,
             "virtual_seconds": sum.virtual_time.as_secs_f64(),
         }),
     }

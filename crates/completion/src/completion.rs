@@ -113,6 +113,11 @@ impl Completion {
         self.closed.is_some()
     }
 
+    /// This life's rank in the home group that keeps the job, as far as it knows.
+    pub const fn rank(&self) -> Option<usize> {
+        self.home.rank
+    }
+
     /// Whether this life refuses further work of the job.
     pub const fn is_sealed(&self) -> bool {
         self.sealed.is_some()
@@ -211,10 +216,12 @@ impl Completion {
             return Err(Error::FromMyself);
         }
         match message {
-            Message::HomePut { spec } => self.vet_put(from, spec),
-            Message::HomeBack => self.vet_home_peer(from),
-            Message::Attest { statement } => self.vet_attest(from, statement),
-            Message::Probe { result } => self.vet_probe(from, *result),
+            Message::HomePut { spec, later } => self.vet_put(from, spec, later),
+            Message::HomeBack { generation } => self.vet_home_peer(from, *generation),
+            Message::Attest { statement, generation } => {
+                self.vet_attest(from, statement, *generation)
+            }
+            Message::Probe { result, generation } => self.vet_probe(from, *result, *generation),
             Message::Announce { decree, certificate } => {
                 self.vet_announce(from, decree, certificate)
             }
@@ -227,8 +234,8 @@ impl Completion {
         if self.members.is_stale(from) {
             return Ok(()); // A frame of a life that is over (section 3).
         }
-        if let Message::Register(message) = message {
-            self.on_register(from, message)?;
+        if let Message::Register { generation, message } = message {
+            self.on_register(from, generation, message)?;
             self.heard(from);
             return Ok(());
         }
@@ -236,7 +243,7 @@ impl Completion {
         let asks = matches!(
             message,
             Message::HomePut { .. }
-                | Message::HomeBack
+                | Message::HomeBack { .. }
                 | Message::Probe { .. }
                 | Message::Ask
                 | Message::Attest { .. }
@@ -251,9 +258,9 @@ impl Completion {
     /// One message, from outside or from the self-queue.
     fn on_message(&mut self, from: Life, message: Message) {
         match message {
-            Message::HomePut { spec } => self.on_home_put(from, spec),
-            Message::HomeAck => self.on_home_ack(from),
-            Message::HomeBack => self.on_home_back(from),
+            Message::HomePut { spec, later } => self.on_home_put(from, spec, later),
+            Message::HomeAck { generation } => self.on_home_ack(from, generation),
+            Message::HomeBack { generation } => self.on_home_back(from, generation),
             Message::Ask => {} // Answered above, by whoever knows the verdict.
             Message::HomeBackAck => {
                 self.home.owed.remove(&from);
@@ -266,7 +273,9 @@ impl Completion {
             Message::Orphan { key, owner } => self.on_orphan(from, key, owner),
             Message::Probe { .. } => self.on_probe(from),
             Message::Sealed { seal } => self.on_sealed(from, seal),
-            Message::Attest { statement } => self.on_attest(from, &statement),
+            Message::Attest { statement, generation } => {
+                self.on_attest(from, &statement, generation);
+            }
             Message::Announce { decree, certificate } => {
                 self.on_announce(from, &decree, &certificate);
             }
@@ -274,7 +283,7 @@ impl Completion {
                 self.wave.announcing.remove(&from); // T24
             }
             // Handled where its errors can still be reported; the register never writes to itself.
-            Message::Register(_) => {}
+            Message::Register { .. } => {}
         }
     }
 
@@ -298,6 +307,7 @@ impl Completion {
                 Timer::Flush => self.flush(),
                 Timer::Takeover => {} // The home check below looks at the clock.
                 Timer::Home => self.on_home_timer(),
+                Timer::Succeed => self.on_succeed_timer(),
                 Timer::Wave => self.on_wave_timer(),
                 Timer::Anomaly => self.on_anomaly_timer(),
                 Timer::Ask => self.on_ask_timer(),
@@ -361,6 +371,10 @@ impl Completion {
             }
             Input::Placed { key, attempt, life } => {
                 self.on_placed(key, attempt, life);
+                Ok(())
+            }
+            Input::Members { lives } => {
+                self.on_members(lives);
                 Ok(())
             }
             Input::Quorum { held: true } => {

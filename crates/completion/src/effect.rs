@@ -107,6 +107,11 @@ pub enum Event {
         /// Its rank, from 0.
         rank: usize,
     },
+    /// Another home group than the first one keeps the job.
+    Succeeded {
+        /// All home groups by generation, each by rank. The last one keeps it.
+        groups: Vec<Vec<Life>>,
+    },
     /// The result is decided: all work is covered (T18). At the home life that completes.
     Complete {
         /// How the root ended.

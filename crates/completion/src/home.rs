@@ -9,8 +9,11 @@ use formic_core::{Key, Life, Outcome, Output, PeerId, Protocol, Time, rule};
 use formic_register::{Register, is_quorum};
 
 use crate::{
-    Completion, Decree, Effect, Error, Event, JobSpec, Message, Record, Tally, Verdict,
-    certificate::is_home_group, task::Task, timers::Timer,
+    Completion, Decree, Effect, Error, Event, JobSpec, Message, Record, Ruling, Tally, Verdict,
+    certificate::is_home_group,
+    succession::{Pool, current, is_succession},
+    task::Task,
+    timers::Timer,
 };
 
 /// How this life came to the job.
@@ -42,32 +45,38 @@ pub(crate) enum Reign {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Home {
     pub(crate) spec: Option<Arc<JobSpec>>,
+    /// The home groups after the first one, by generation.
+    pub(crate) later: Vec<Vec<Life>>,
+    pub(crate) pool: Option<Pool>,
     pub(crate) root: Option<Key>,
     pub(crate) rank: Option<usize>,
-    /// By rank; restarts replaced.
+    /// The current group by rank; restarts replaced.
     pub(crate) lives: Vec<Life>,
     /// Lives that came back with their records.
     pub(crate) backs: BTreeMap<PeerId, Life>,
-    register: Option<Register<Decree>>,
-    /// Ranks that stored the job.
-    stored: BTreeSet<usize>,
+    /// Of the current group.
+    pub(crate) register: Option<Register<Ruling>>,
+    /// Ranks that stored the job and this generation.
+    pub(crate) stored: BTreeSet<usize>,
     pub(crate) origin: Origin,
     /// Lives that have not heard of this one's return.
     pub(crate) owed: BTreeSet<Life>,
+    /// What this life wants to be the result, whichever generation decides it.
+    pub(crate) wanted: Option<Decree>,
     pub(crate) decided: Option<Arc<Decree>>,
     pub(crate) root_outcome: Option<Outcome>,
     pub(crate) reign: Reign,
     /// What keeps this peer from deciding.
-    ban: Ban,
+    pub(crate) ban: Ban,
 }
 
 /// Whether a result may be decided here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-enum Ban {
+pub(crate) enum Ban {
     #[default]
     None,
-    /// No majority of the mesh is in touch; this is to be decided when one is.
-    NoQuorum { waiting: Option<Decree> },
+    /// No majority of the mesh is in touch; what is wanted is decided when one is.
+    NoQuorum,
 }
 
 impl Home {
@@ -90,50 +99,60 @@ impl Completion {
         if spec.job != self.job || !first || !is_home_group(&spec.home) {
             return Err(Error::BadSubmit { job: spec.job, home: spec.home.len() });
         }
-        self.enter_home(&spec, 0);
+        self.enter_home(&spec, vec![]);
         self.home.origin = Origin::Submitted;
-        self.out.push(Effect::Persist(Record::Home(spec)));
+        self.out.push(Effect::Persist(Record::Home { spec, later: vec![] }));
         self.on_home_timer();
         self.check_accepted();
         Ok(())
     }
 
-    fn enter_home(&mut self, spec: &Arc<JobSpec>, rank: usize) {
-        let back = |life: &Life| *self.home.backs.get(&life.peer).unwrap_or(life);
-        self.home.lives = spec.home.iter().map(back).collect();
-        self.home.register = Register::new(self.home.lives.clone(), rank).ok();
+    fn enter_home(&mut self, spec: &Arc<JobSpec>, later: Vec<Vec<Life>>) {
         self.home.root = Some(Key::root(self.job, spec.root.digest()));
-        self.home.rank = Some(rank);
-        self.home.stored.insert(rank);
         self.home.spec = Some(Arc::clone(spec));
+        self.home.later = later;
+        self.enter_generation();
+        self.review_home();
     }
 
-    pub(crate) fn vet_put(&self, from: Life, spec: &JobSpec) -> Result<(), Error> {
-        let known = self.home.spec.as_ref();
-        let fits = match known {
-            Some(known) => **known == *spec,
-            None => spec.home.contains(&self.me) && is_home_group(&spec.home),
+    pub(crate) fn vet_put(
+        &self,
+        from: Life,
+        spec: &JobSpec,
+        later: &[Vec<Life>],
+    ) -> Result<(), Error> {
+        let fits = match &self.home.spec {
+            Some(known) => {
+                let (mine, theirs) = (self.home.later.iter(), later.iter());
+                **known == *spec && mine.zip(theirs).all(|(mine, theirs)| mine == theirs)
+            }
+            None => current(spec, later).contains(&self.me) && is_home_group(&spec.home),
         };
-        let home = spec.home.iter().any(|life| life.peer == from.peer);
-        let good = spec.job == self.job && fits && home;
+        let groups = core::iter::once(&spec.home).chain(later);
+        let home = groups.flatten().any(|life| life.peer == from.peer);
+        let good = spec.job == self.job && fits && home && is_succession(later);
         if good { Ok(()) } else { Err(Error::HomeMismatch { from }) }
     }
 
-    pub(crate) fn on_home_put(&mut self, from: Life, spec: Arc<JobSpec>) {
+    pub(crate) fn on_home_put(&mut self, from: Life, spec: Arc<JobSpec>, later: Vec<Vec<Life>>) {
         // The verdict was sent instead: a job that is over is not kept anew, it would restart after a crash.
         if self.closed.is_some() {
             return;
         }
-        if self.home.spec.is_none()
-            && let Some(rank) = spec.home.iter().position(|life| *life == self.me)
-        {
-            self.enter_home(&spec, rank);
-            self.out.push(Effect::Persist(Record::Home(spec)));
+        if self.home.spec.is_none() {
+            self.enter_home(&spec, later.clone());
+            self.out.push(Effect::Persist(Record::Home { spec, later }));
+            self.tell_groups();
+        } else if self.home.later.len() < later.len() {
+            self.succeed(later);
         }
-        self.send(from, Message::HomeAck);
+        self.send(from, Message::HomeAck { generation: self.home.generation() });
     }
 
-    pub(crate) fn on_home_ack(&mut self, from: Life) {
+    pub(crate) fn on_home_ack(&mut self, from: Life, generation: u32) {
+        if generation < self.home.generation() {
+            return;
+        }
         if let Some(rank) = self.home.rank_of(from.peer) {
             self.home.stored.insert(rank);
             self.check_accepted();
@@ -148,21 +167,26 @@ impl Completion {
         }
     }
 
-    /// The home peer of `from`, where the group is known here.
-    pub(crate) fn vet_home_peer(&self, from: Life) -> Result<(), Error> {
-        let known = self.home.spec.is_some();
-        if known && self.home.rank_of(from.peer).is_none() {
+    /// The home peer of `from`, where the groups up to that generation are known here.
+    pub(crate) fn vet_home_peer(&self, from: Life, generation: u32) -> Result<(), Error> {
+        let known = self.home.spec.is_some() && generation <= self.home.generation();
+        if known && !self.home.ever_had(from.peer) {
             return Err(Error::NotFromHome { from });
         }
         Ok(())
     }
 
-    pub(crate) fn on_home_back(&mut self, from: Life) {
+    pub(crate) fn on_home_back(&mut self, from: Life, generation: u32) {
         self.send(from, Message::HomeBackAck);
         let newer = self.home.backs.insert(from.peer, from) < Some(from);
+        if generation < self.home.generation() {
+            self.tell_succession(from);
+        }
         if let Some(rank) = self.home.rank_of(from.peer).filter(|_| newer) {
             self.home.lives[rank] = from;
-            self.home.stored.insert(rank);
+            if generation >= self.home.generation() {
+                self.home.stored.insert(rank);
+            }
             self.wave.forget_statement();
             let input = formic_register::Input::Replaced { rank, life: from };
             self.feed_register(input).ok();
@@ -170,6 +194,7 @@ impl Completion {
         }
         if newer {
             self.tell_returned(from);
+            self.review_home();
         }
     }
 
@@ -190,7 +215,8 @@ impl Completion {
     pub(crate) fn greet(&mut self, life: Life) {
         if self.home.origin == Origin::Restored && self.closed.is_none() {
             self.home.owed.insert(life);
-            self.send(life, Message::HomeBack);
+            let generation = self.home.generation();
+            self.send(life, Message::HomeBack { generation });
             self.timers.arm(Timer::Home, self.now + self.config.resend);
         }
     }
@@ -208,7 +234,8 @@ impl Completion {
             }
             open = true;
             if !self.members.is_down(life) {
-                self.send(life, Message::HomePut { spec: Arc::clone(&spec) });
+                let later = self.home.later.clone();
+                self.send(life, Message::HomePut { spec: Arc::clone(&spec), later });
             }
         }
         let members = &self.members;
@@ -216,7 +243,8 @@ impl Completion {
         for life in self.home.owed.clone() {
             open = true;
             if !self.members.is_down(life) {
-                self.send(life, Message::HomeBack);
+                let generation = self.home.generation();
+                self.send(life, Message::HomeBack { generation });
             }
         }
         if open {
@@ -224,22 +252,32 @@ impl Completion {
         }
     }
 
-    fn return_home(&mut self, spec: &Arc<JobSpec>) {
-        let here = |life: &Life| life.peer == self.me.peer;
-        let Some(rank) = spec.home.iter().position(here) else { return };
+    fn return_home(&mut self, spec: &Arc<JobSpec>, later: Vec<Vec<Life>>) {
         self.home.backs.insert(self.me.peer, self.me);
-        self.enter_home(spec, rank);
         self.home.origin = Origin::Restored;
+        self.enter_home(spec, later);
+        self.tell_groups();
         self.counts.disturbed += 1;
     }
 
     /// What survived the process.
     pub(crate) fn restore(&mut self, records: Vec<Record>) {
         let mut votes = Vec::new();
+        let home = records.iter().rev().find_map(|record| match record {
+            Record::Home { spec, later } => Some((Arc::clone(spec), later.clone())),
+            _ => None,
+        });
+        if let Some((spec, later)) = home {
+            self.return_home(&spec, later);
+        }
         for record in records {
             match record {
-                Record::Home(spec) => self.return_home(&spec),
-                Record::Register(record) => votes.push(record),
+                Record::Home { .. } => {}
+                Record::Register { generation, record } => {
+                    if generation == self.home.generation() {
+                        votes.push(record);
+                    }
+                }
                 Record::Fact(fact) => {
                     self.early.insert(fact.key, fact);
                 }
@@ -257,10 +295,20 @@ impl Completion {
     pub(crate) fn on_register(
         &mut self,
         from: Life,
-        message: formic_register::Message<Decree>,
+        generation: u32,
+        message: formic_register::Message<Ruling>,
     ) -> Result<(), Error> {
+        use formic_register::Message::{Accept, Prepare};
         if self.closed.is_some() {
             self.announce_to(from); // Whoever asks for the result gets the proof with it.
+            return Ok(());
+        }
+        // Earlier registers have decided who follows them; of later ones this life hears from its home group.
+        if generation != self.home.generation() {
+            let asks = matches!(message, Prepare { .. } | Accept { .. });
+            if generation < self.home.generation() && asks {
+                self.tell_succession(from);
+            }
             return Ok(());
         }
         self.feed_register(formic_register::Input::Message { from, message })
@@ -273,23 +321,32 @@ impl Completion {
         }
     }
 
-    fn feed_register(
+    pub(crate) fn feed_register(
         &mut self,
-        input: formic_register::Input<Decree>,
+        input: formic_register::Input<Ruling>,
     ) -> Result<(), formic_register::Error> {
+        let generation = self.home.generation();
         let Some(register) = &mut self.home.register else { return Ok(()) };
-        let mut effects = Vec::new();
+        let (mut effects, mut ruled) = (Vec::new(), None);
         register.handle(self.now, input, &mut effects)?;
         for effect in effects {
             match effect {
                 formic_register::Effect::Persist(record) => {
-                    self.out.push(Effect::Persist(Record::Register(record)));
+                    let record = Record::Register { generation, record };
+                    self.out.push(Effect::Persist(record));
                 }
                 formic_register::Effect::Send { to, message } => {
-                    self.send(to, Message::Register(message));
+                    self.send(to, Message::Register { generation, message });
                 }
-                formic_register::Effect::Decided(decree) => self.on_decided(decree),
+                formic_register::Effect::Decided(Ruling::Result(decree)) => self.on_decided(decree),
+                formic_register::Effect::Decided(Ruling::Succeed(next)) => ruled = Some(next),
             }
+        }
+        // Last: what the register says is of the generation that ends with it.
+        if let Some(next) = ruled {
+            let mut later = self.home.later.clone();
+            later.push(next);
+            self.succeed(later);
         }
         Ok(())
     }
@@ -318,29 +375,35 @@ impl Completion {
     /// A minority goes on working but ends nothing (healing.md section 6.2).
     pub(crate) fn on_quorum_lost(&mut self) {
         if self.home.ban == Ban::None {
-            self.home.ban = Ban::NoQuorum { waiting: None };
+            self.home.ban = Ban::NoQuorum;
         }
     }
 
     pub(crate) fn on_quorum_held(&mut self) {
-        match core::mem::take(&mut self.home.ban) {
-            Ban::NoQuorum { .. } if self.home.decided.is_some() => self.tell_complete(),
-            Ban::NoQuorum { waiting: Some(decree) } => self.propose(decree),
-            Ban::NoQuorum { waiting: None } | Ban::None => {}
+        if core::mem::take(&mut self.home.ban) == Ban::None {
+            return;
         }
+        if self.home.decided.is_some() {
+            self.tell_complete();
+        } else if let Some(decree) = self.home.wanted.clone() {
+            self.propose(decree);
+        }
+        self.review_home();
     }
 
     fn propose(&mut self, decree: Decree) {
         self.home.reign = Reign::Acts;
         // The others may have decided without this life, closed, and begun new lives since.
         self.ask_later();
-        if let Ban::NoQuorum { waiting } = &mut self.home.ban
-            && rule!("completion/quorum")
-        {
-            waiting.get_or_insert(decree);
-            return;
+        self.home.wanted.get_or_insert_with(|| decree.clone());
+        self.rule(decree);
+    }
+
+    /// Proposes the result to the current group.
+    pub(crate) fn rule(&mut self, decree: Decree) {
+        if self.home.ban == Ban::None || !rule!("completion/quorum") {
+            self.feed_register(formic_register::Input::Propose(Ruling::Result(decree))).ok();
         }
-        self.feed_register(formic_register::Input::Propose(decree)).ok();
     }
 
     /// T18: the root and all its tails are done.
@@ -481,6 +544,7 @@ impl Completion {
         self.home.register = None;
         self.home.owed.clear();
         self.timers.clear(Timer::Home);
+        self.timers.clear(Timer::Succeed);
         self.timers.clear(Timer::Takeover);
     }
 }

@@ -72,6 +72,12 @@ pub enum Input {
         /// Who shall execute it.
         life: Life,
     },
+    /// A view of the mesh was committed: a home group that lost members to it is refilled, one that is
+    /// smaller than the view allows grows.
+    Members {
+        /// The members by seniority; this life need not be one.
+        lives: Arc<[Life]>,
+    },
     /// Whether this peer is in touch with a majority of the mesh. Without, no result is decided here:
     /// a home group that was cut off must not end the job. `true` until told otherwise.
     Quorum {

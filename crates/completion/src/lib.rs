@@ -85,6 +85,7 @@ mod members;
 mod message;
 mod outbox;
 mod record;
+mod succession;
 mod task;
 mod timers;
 mod wave;
@@ -95,8 +96,9 @@ pub use config::Config;
 pub use effect::{Effect, Event};
 pub use error::Error;
 pub use input::{Input, Spawn};
-pub use message::{Fact, JobSpec, Message, Seal, Signal, Tail, Tally, Waiter};
+pub use message::{Fact, JobSpec, Message, Ruling, Seal, Signal, Tail, Tally, Waiter};
 pub use record::Record;
+pub use succession::{SUCCESSIONS_MAX, current, home_group};
 
 #[cfg(test)]
 mod tests;

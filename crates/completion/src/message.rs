@@ -14,8 +14,17 @@ pub struct JobSpec {
     pub root: Arc<Descriptor>,
     /// SHA-256 of the plan as the user wrote it.
     pub plan: Digest,
-    /// The home group by rank: 1, 2, or an odd number of lives, unique peers. Rank 0 hosts the root.
+    /// The first home group by rank: 1, 2, or an odd number of lives, unique peers. Rank 0 hosts the root.
     pub home: Vec<Life>,
+}
+
+/// What the home group decides, once per generation: the result, or who keeps the job from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ruling {
+    /// The job's result. There is no later generation.
+    Result(Decree),
+    /// The home group of the next generation by rank, which decides instead.
+    Succeed(Vec<Life>),
 }
 
 /// A peer that waits for a task on behalf of one of its own tasks.
@@ -104,11 +113,19 @@ pub enum Message {
     HomePut {
         /// The job.
         spec: Arc<JobSpec>,
+        /// Its home groups after the first one, by generation.
+        later: Vec<Vec<Life>>,
     },
     /// Stored.
-    HomeAck,
+    HomeAck {
+        /// The newest generation that is stored.
+        generation: u32,
+    },
     /// A home peer came back with its records: this life now holds that peer's rank.
-    HomeBack,
+    HomeBack {
+        /// The newest generation in its records.
+        generation: u32,
+    },
     /// Execute this task.
     Work {
         /// The task.
@@ -133,12 +150,19 @@ pub enum Message {
         /// The task that spawned it.
         owner: Key,
     },
-    /// A message of the register that decides the result.
-    Register(formic_register::Message<Decree>),
+    /// A message of the register that decides the result, or the next home group.
+    Register {
+        /// Whose register: of the first home group 0, of the next one 1.
+        generation: u32,
+        /// What it says.
+        message: formic_register::Message<Ruling>,
+    },
     /// Seal yourself (T20).
     Probe {
         /// Digest of the decided result.
         result: Digest,
+        /// The generation of the home group that decided it.
+        generation: u32,
     },
     /// I am sealed (T21).
     Sealed {
@@ -149,6 +173,8 @@ pub enum Message {
     Attest {
         /// What is to be signed.
         statement: Arc<Statement>,
+        /// The generation of the home group it names.
+        generation: u32,
     },
     /// The job is over (T23).
     Announce {
@@ -172,7 +198,7 @@ impl Message {
     pub const fn class(&self) -> Class {
         match self {
             Self::HomePut { .. } | Self::Work { .. } | Self::Announce { .. } => Class::Data,
-            Self::Register(_) | Self::Signal(_) => Class::Data,
+            Self::Register { .. } | Self::Signal(_) => Class::Data,
             _ => Class::Control,
         }
     }

@@ -9,7 +9,7 @@ use formic_core::{
 
 use crate::{
     Attestation, Certificate, Completion, Config, Decree, Effect, Error, Event, Fact, Input,
-    JobSpec, Message, Record, Seal, Signal, Spawn, Statement, Tail, Tally, Verdict, Waiter,
+    JobSpec, Message, Record, Ruling, Seal, Signal, Spawn, Statement, Tail, Tally, Verdict, Waiter,
 };
 
 mod certificate;
@@ -20,4 +20,5 @@ mod model;
 mod peer;
 mod refused;
 mod regress;
+mod succession;
 mod wave;

@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     Takeover,
     /// Home records and home returns are repeated.
     Home,
+    /// The home group may have to change.
+    Succeed,
     /// Probes and statements are repeated.
     Wave,
     /// The two proofs have disagreed long enough.

@@ -87,10 +87,10 @@ impl Completion {
         let (Some(probing), Some(decree)) = (&self.wave.probing, &self.home.decided) else {
             return;
         };
-        let result = decree.outcome.digest();
+        let (result, generation) = (decree.outcome.digest(), self.home.generation());
         let up = probing.iter().copied().filter(|life| !self.members.is_down(*life));
         for life in up.collect::<Vec<_>>() {
-            self.send(life, Message::Probe { result });
+            self.send(life, Message::Probe { result, generation });
         }
     }
 
@@ -111,8 +111,13 @@ impl Completion {
         }
     }
 
-    pub(crate) fn vet_probe(&self, from: Life, result: Digest) -> Result<(), Error> {
-        self.vet_home_peer(from)?;
+    pub(crate) fn vet_probe(
+        &self,
+        from: Life,
+        result: Digest,
+        generation: u32,
+    ) -> Result<(), Error> {
+        self.vet_home_peer(from, generation)?;
         self.vet_result(from, result)
     }
 
@@ -249,28 +254,36 @@ impl Completion {
 
     fn ask_attestations(&mut self) {
         let Some(statement) = self.wave.statement.clone() else { return };
+        let generation = self.home.generation();
         for life in statement.home.clone() {
             let asked = !self.wave.attestations.contains_key(&life);
             if asked && !self.members.is_down(life) {
-                self.send(life, Message::Attest { statement: Arc::clone(&statement) });
+                let statement = Arc::clone(&statement);
+                self.send(life, Message::Attest { statement, generation });
             }
         }
     }
 
-    pub(crate) fn vet_attest(&self, from: Life, statement: &Statement) -> Result<(), Error> {
-        self.vet_home_peer(from)?;
+    pub(crate) fn vet_attest(
+        &self,
+        from: Life,
+        statement: &Statement,
+        generation: u32,
+    ) -> Result<(), Error> {
+        self.vet_home_peer(from, generation)?;
         self.vet_result(from, statement.result)?;
         let Some(spec) = &self.home.spec else { return Ok(()) };
-        let ours = spec.home.iter().map(|life| life.peer);
-        let same = ours.eq(statement.home.iter().map(|life| life.peer));
+        let ours = self.home.lives.iter().map(|life| life.peer);
+        let same = generation != self.home.generation()
+            || ours.eq(statement.home.iter().map(|life| life.peer));
         let tally = self.home.decided.as_ref().is_none_or(|decree| decree.tally == statement.tally);
         let good = same && tally && statement.job == self.job && statement.plan == spec.plan;
         if good { Ok(()) } else { Err(Error::OtherResult { from }) }
     }
 
     /// A statement was checked by `vet_attest` or built here: sign it if the result is known.
-    pub(crate) fn on_attest(&mut self, from: Life, statement: &Statement) {
-        if self.home.spec.is_none() {
+    pub(crate) fn on_attest(&mut self, from: Life, statement: &Statement, generation: u32) {
+        if self.home.spec.is_none() || generation != self.home.generation() {
             return; // The job's record is still on its way; the statement comes again.
         }
         if self.home.decided.is_none() && self.closed.is_none() {
@@ -382,7 +395,7 @@ impl Completion {
     /// T23.
     pub(crate) fn on_announce(&mut self, from: Life, decree: &Decree, certificate: &Certificate) {
         if self.closed.is_none() {
-            if self.home.rank.is_some() {
+            if self.home.spec.is_some() {
                 let record = Record::Closed {
                     decree: Arc::new(decree.clone()),
                     certificate: Arc::new(certificate.clone()),

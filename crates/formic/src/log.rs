@@ -66,6 +66,8 @@ pub enum LogEvent {
     JobAccepted { job: String, home: Vec<String> },
     /// The job was found in the state directory and goes on.
     JobResumed { job: String },
+    /// Other home peers keep the job.
+    HomeChanged { job: String, generation: u64, home: Vec<String> },
     /// A home peer took over.
     HomeTookOver { job: String, rank: u32 },
     /// A ledger entry was made.

@@ -60,14 +60,8 @@ impl Node {
                 self.steps.push_back(Step::completion(job, input));
             }
             Message::Claims(message) => self.on_claims_message(from, *message),
-            Message::WhoKeeps { job } => {
-                if let Some(home) = self.jobs.get(job).map(|entry| entry.home.clone())
-                    && !home.is_empty()
-                {
-                    self.send(from, Message::Keepers { job, home });
-                }
-            }
-            Message::Keepers { job, home } => self.on_keepers(from, job, home),
+            Message::WhoKeeps { job } => self.tell_keepers(from, job),
+            Message::Keepers { job, groups } => self.on_keepers(from, job, groups),
             Message::Reply(_) => {
                 self.misbehaved(from.peer, "a reply to a peer that asked nothing".to_owned());
             }
@@ -95,8 +89,10 @@ impl Node {
                 return;
             }
         }
-        if let (Job::HomePut { spec }, Some(entry)) = (&message, self.jobs.get_mut(job)) {
-            entry.home.clone_from(&spec.home);
+        if let (Job::HomePut { spec, .. }, Some(entry)) = (&message, self.jobs.get_mut(job))
+            && entry.homes.is_empty()
+        {
+            entry.homes.push(spec.home.clone());
         }
         let input = JobInput::Message { from, message };
         self.steps.push_back(Step::Completion { job, input, origin });
@@ -118,7 +114,7 @@ impl Node {
             Request::Cancel { job, reason } => {
                 // A member forwarded it because this peer may be home: it goes no further.
                 let is_member = self.healing.belief(from).is_some();
-                if self.jobs.get(job).is_some_and(|entry| !is_member || !entry.home.is_empty()) {
+                if self.jobs.get(job).is_some_and(|entry| !is_member || !entry.homes.is_empty()) {
                     self.cancel(job, reason);
                 } else if !is_member {
                     self.send(from, Message::Reply(Reply::Unknown { job }));
@@ -155,6 +151,7 @@ impl Node {
             self.send(client, Message::Reply(verdict_reply(job, verdict)));
         }
         self.steps.push_back(Step::Work(WorkInput::JobOver { job }));
+        self.end_claims(job);
         // Until here late claims of its exclusive tasks are answered with what was decided.
         if let Some(oldest) = self.jobs.close(job) {
             self.exclusive.forget(oldest, &mut self.out);
@@ -193,10 +190,10 @@ impl Node {
             JobStatus {
                 job: id,
                 state: state.to_owned(),
-                rank: entry.home.iter().position(|life| life.peer == self.me.peer),
+                rank: entry.home().iter().position(|life| life.peer == self.me.peer),
                 live: completion.live() as u64,
                 awaited: completion.open_children() as u64,
-                home_alive: (entry.home.iter().filter(here).count(), entry.home.len()),
+                home_alive: (entry.home().iter().filter(here).count(), entry.home().len()),
             }
         });
         Status {

@@ -229,6 +229,15 @@ pub enum Event {
         /// Its home group by rank.
         home: Vec<Life>,
     },
+    /// Another home group keeps a job.
+    HomeChanged {
+        /// The job.
+        job: JobId,
+        /// How many groups kept it before.
+        generation: u64,
+        /// By rank.
+        home: Vec<Life>,
+    },
     /// A home life took over.
     HomeTookOver {
         /// The job.

@@ -21,10 +21,10 @@ use std::{
     sync::Arc,
 };
 
-use formic_completion::Input as JobInput;
+use formic_completion::{Input as JobInput, SUCCESSIONS_MAX};
 use formic_core::{
-    Descriptor, Digest, FateId, JobId, Life, Member, Outcome, Protocol as _, Time, View, earliest,
-    wire,
+    Descriptor, Digest, Epoch, FateId, JobId, Life, Member, Outcome, Protocol as _, Time, View,
+    earliest, wire,
 };
 use formic_healing::Standing;
 use formic_register::claims::{
@@ -159,11 +159,25 @@ impl Exclusive {
     }
 }
 
-/// What the machine of claims calls the peers that keep them: rank decides who leads where two are.
-fn keepers(job: JobId, home: &[Life]) -> Arc<View> {
-    let members = (0_u64..).zip(home);
-    let members = members.map(|(rank, life)| Member { life: *life, fate: FateId(rank) }).collect();
-    Arc::new(View { epoch: job.born(), members, previous: Digest::of(&[]), forced: None })
+/// What the machine of claims calls the peers that keep them, one view per home group: rank decides who
+/// leads where two are.
+fn keepers(job: JobId, groups: &[Vec<Life>]) -> impl Iterator<Item = Arc<View>> {
+    let view = move |(generation, home): (u64, &Vec<Life>)| {
+        let members = (0_u64..).zip(home);
+        let members = members.map(|(rank, life)| Member { life: *life, fate: FateId(rank) });
+        let (epoch, members) = (Epoch(job.born().0 + generation), members.collect());
+        Arc::new(View { epoch, members, previous: Digest::of(&[]), forced: None })
+    };
+    (0_u64..).zip(groups).map(view)
+}
+
+/// Whether these may be the home groups of a job.
+fn are_groups(groups: &[Vec<Life>]) -> bool {
+    let is_group = |home: &Vec<Life>| {
+        let peers: BTreeSet<_> = home.iter().map(|life| life.peer).collect();
+        peers.len() == home.len() && matches!(home.len(), 1 | 2 | 3 | 5 | 7)
+    };
+    (1..=SUCCESSIONS_MAX + 1).contains(&groups.len()) && groups.iter().all(is_group)
 }
 
 const fn register(TaskId { job, key }: TaskId) -> Task {
@@ -230,26 +244,33 @@ impl Node {
         if self.exclusive.claims.contains_key(&job) {
             return true;
         }
-        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
-        if home.is_empty() {
-            return false;
-        }
-        self.begin_claims(job, &home, None);
+        let Some(groups) = self.groups(job) else { return false };
+        self.begin_claims(job, &groups, None);
         true
+    }
+
+    /// The home groups of the job, if they are known here.
+    fn groups(&self, job: JobId) -> Option<Vec<Vec<Life>>> {
+        let groups = self.jobs.get(job).map(|entry| entry.homes.clone())?;
+        (!groups.is_empty()).then_some(groups)
     }
 
     fn begin_claims(
         &mut self,
         job: JobId,
-        home: &[Life],
+        groups: &[Vec<Life>],
         records: Option<Vec<formic_register::claims::Record<Ended>>>,
     ) {
         let forgot = self.exclusive.forgot.contains(&job);
         let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
         self.exclusive.claims.insert(job, claims);
+        let is_over = self.jobs.get(job).is_some_and(|entry| entry.completion.is_closed());
         let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
         records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
-        feed(ClaimsInput::View(keepers(job, home)));
+        keepers(job, groups).for_each(|view| feed(ClaimsInput::View(view)));
+        if is_over {
+            feed(ClaimsInput::Over);
+        }
         let others = self.healing.up();
         others.into_iter().chain([self.me]).for_each(|life| feed(ClaimsInput::Guest(life)));
     }
@@ -259,9 +280,8 @@ impl Node {
         job: JobId,
         records: Vec<formic_register::claims::Record<Ended>>,
     ) {
-        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
-        if !home.is_empty() {
-            self.begin_claims(job, &home, Some(records));
+        if let Some(groups) = self.groups(job) {
+            self.begin_claims(job, &groups, Some(records));
         }
     }
 
@@ -275,29 +295,61 @@ impl Node {
     /// What is about a job that is not known here is lost: claimants ask again.
     pub(crate) fn on_claims_message(&mut self, from: Life, message: ClaimsMessage<Ended>) {
         let job = message.task().job;
+        let known = self.jobs.get(job).map_or(0, |entry| entry.homes.len() as u64);
+        // What it asks is kept by others since.
+        if message.asked().is_some_and(|asked| asked.0 + 1 < job.born().0 + known) {
+            self.tell_keepers(from, job);
+        }
         if self.open_claims(job) {
             self.steps.push_back(Step::Claims(job, ClaimsInput::Message { from, message }));
         }
     }
 
-    pub(crate) fn on_keepers(&mut self, from: Life, job: JobId, home: Vec<Life>) {
-        let peers: BTreeSet<_> = home.iter().map(|life| life.peer).collect();
-        if peers.len() != home.len() || !matches!(home.len(), 1 | 2 | 3 | 5 | 7) {
-            self.misbehaved(from.peer, format!("a home group of {} peers", home.len()));
+    pub(crate) fn tell_keepers(&mut self, to: Life, job: JobId) {
+        if let Some(groups) = self.groups(job) {
+            self.send(to, Message::Keepers { job, groups });
+        }
+    }
+
+    pub(crate) fn on_keepers(&mut self, from: Life, job: JobId, groups: Vec<Vec<Life>>) {
+        if !are_groups(&groups) {
+            self.misbehaved(from.peer, format!("{} home groups of a job", groups.len()));
             return;
         }
-        // Unasked answers say nothing.
-        if self.exclusive.asks_at.is_some()
-            && let Some(entry) = self.jobs.get_mut(job)
-            && entry.home.is_empty()
-        {
-            // This very life may be of the group, and the job on its way to it.
-            let forgot = peers.contains(&self.me.peer) && !home.contains(&self.me);
-            entry.home = home;
-            if forgot {
-                self.exclusive.forgot.insert(job);
-            }
-            self.steps.push_back(Step::AskForClaims);
+        let Some(known) = self.jobs.get(job).map(|entry| &entry.homes) else { return };
+        // Unasked answers say nothing; a home peer hears of later groups from its own.
+        let asked = self.exclusive.asks_at.is_some() && known.is_empty();
+        let inside = known.last().is_some_and(|home| home.contains(&self.me));
+        let later = !known.is_empty() && !inside && groups.starts_with(known) && groups != *known;
+        if !asked && !later {
+            return;
+        }
+        // This very life may be of the group, and the job on its way to it.
+        let of_me = |life: &&Life| life.peer == self.me.peer;
+        let mut mine = groups.iter().flatten().filter(of_me);
+        if asked && mine.next().is_some_and(|first| *first != self.me) {
+            self.exclusive.forgot.insert(job);
+        }
+        self.on_succeeded(job, groups);
+        self.steps.push_back(Step::AskForClaims);
+    }
+
+    /// The job is over.
+    pub(crate) fn end_claims(&mut self, job: JobId) {
+        if self.exclusive.claims.contains_key(&job) {
+            self.steps.push_back(Step::Claims(job, ClaimsInput::Over));
+        }
+    }
+
+    /// Other peers keep the claims of the job's tasks from now on.
+    pub(crate) fn on_succeeded(&mut self, job: JobId, groups: Vec<Vec<Life>>) {
+        let Some(entry) = self.jobs.get_mut(job).filter(|it| it.homes.len() < groups.len()) else {
+            return;
+        };
+        let known = core::mem::replace(&mut entry.homes, groups.clone()).len();
+        if self.exclusive.claims.contains_key(&job) {
+            let later = keepers(job, &groups).skip(known);
+            self.steps.extend(later.map(|view| Step::Claims(job, ClaimsInput::View(view))));
         }
     }
 
@@ -387,6 +439,10 @@ impl Node {
                 let Task { job, key } = task;
                 self.out.push(Effect::Event(Event::TaskUndecided { job, key, missing }));
                 self.stand_up(task_of(task));
+                // Others may keep it by now.
+                for life in self.alive() {
+                    self.send(life, Message::WhoKeeps { job });
+                }
             }
             // This life is over: whatever it ran is done again elsewhere.
             Claim::Refused { task, why: Denial::NotMember } => {

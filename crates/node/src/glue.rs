@@ -111,6 +111,12 @@ impl Node {
                 self.on_spawned(job, (owner, key), origin);
                 return;
             }
+            JobEvent::Succeeded { groups } => {
+                self.on_succeeded(job, groups.clone());
+                let generation = groups.len() as u64 - 1;
+                let home = groups.into_iter().next_back().unwrap_or_default();
+                Event::HomeChanged { job, generation, home }
+            }
             JobEvent::Verdict(verdict) => {
                 self.on_verdict(job, &verdict);
                 Event::JobVerdict { job, verdict }
@@ -138,7 +144,7 @@ impl Node {
 
     fn on_accepted(&mut self, job: JobId) {
         let Some(entry) = self.jobs.get_mut(job) else { return };
-        let (home, submitter) = (entry.home.clone(), entry.submitter.take());
+        let (home, submitter) = (entry.home().to_vec(), entry.submitter.take());
         self.out.push(Effect::Event(Event::JobAccepted { job, home: home.clone() }));
         match submitter {
             Some(Submitter::Local { request }) => {

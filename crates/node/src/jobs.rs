@@ -6,7 +6,7 @@ use std::{
 };
 
 use formic_completion::{Completion, Verdict};
-use formic_core::{Digest, JobId, Life, Protocol, Time};
+use formic_core::{JobId, Life, Protocol, Time};
 
 /// Open jobs at one peer at most.
 pub(crate) const OPEN_MAX: usize = 1_024;
@@ -26,8 +26,8 @@ pub(crate) enum Submitter {
 pub(crate) struct Job {
     pub(crate) completion: Completion,
     wake: Option<Time>,
-    /// By rank; empty where this peer has not heard of it.
-    pub(crate) home: Vec<Life>,
+    /// Its home groups by generation, each by rank; empty where this peer has not heard of them.
+    pub(crate) homes: Vec<Vec<Life>>,
     pub(crate) submitter: Option<Submitter>,
     pub(crate) watchers: BTreeSet<Life>,
 }
@@ -40,7 +40,19 @@ pub(crate) struct Jobs {
     closed: VecDeque<JobId>,
 }
 
+impl Job {
+    /// The home group by rank; empty where it is not known here.
+    pub(crate) fn home(&self) -> &[Life] {
+        self.homes.last().map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Jobs {
+    /// The home group of a job; empty where it is not known here.
+    pub(crate) fn home(&self, job: JobId) -> &[Life] {
+        self.get(job).map_or(&[], Job::home)
+    }
+
     pub(crate) fn get(&self, job: JobId) -> Option<&Job> {
         self.jobs.get(&job)
     }
@@ -67,8 +79,8 @@ impl Jobs {
     }
 
     pub(crate) fn insert(&mut self, id: JobId, completion: Completion) {
-        let (home, watchers) = (Vec::new(), BTreeSet::new());
-        let job = Job { completion, wake: None, home, submitter: None, watchers };
+        let (homes, watchers) = (Vec::new(), BTreeSet::new());
+        let job = Job { completion, wake: None, homes, submitter: None, watchers };
         self.jobs.insert(id, job);
     }
 
@@ -121,17 +133,4 @@ impl Jobs {
         }
         self.wakes.extend(wake.map(|at| (at, id)));
     }
-}
-
-/// The home group of a job: the peer that hosts it, and others by rendezvous; 1, 2 or an odd number
-/// up to 7 lives.
-pub(crate) fn home_group(job: JobId, me: Life, mut others: Vec<Life>) -> Vec<Life> {
-    let rank = |life: &Life| Digest::of(&[b"formic/rank/1", job.as_bytes(), life.peer.as_bytes()]);
-    others.retain(|life| life.peer != me.peer);
-    others.sort_by_cached_key(rank);
-    let count = match others.len() + 1 {
-        2 => 2,
-        count => count.min(7).div_ceil(2) * 2 - 1,
-    };
-    core::iter::once(me).chain(others).take(count).collect()
 }

@@ -41,12 +41,12 @@ pub enum Message {
         /// The job.
         job: JobId,
     },
-    /// Its home group does.
+    /// The last of its home groups does. Also the answer to a claim that asks an earlier one.
     Keepers {
         /// The job.
         job: JobId,
-        /// By rank, as the job was accepted: 1, 2, 3, 5 or 7 lives.
-        home: Vec<Life>,
+        /// By generation, each by rank: 1, 2, 3, 5 or 7 lives. The last one keeps it.
+        groups: Vec<Vec<Life>>,
     },
     /// From a client, which is no member: `formic submit`, `formic status`, `formic run`.
     Request(Request),

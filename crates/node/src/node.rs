@@ -16,7 +16,7 @@ use formic_work::{TaskId, Work};
 use crate::{
     Config, Counters, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
     exclusive::Exclusive,
-    jobs::{Jobs, Submitter, home_group},
+    jobs::{Jobs, Submitter},
     step::{Origin, Step},
     views::Published,
     withheld::Withheld,
@@ -283,12 +283,14 @@ impl Node {
         self.steps.push_back(Step::Healing(formic_healing::Input::Restore(views)));
         for (job, records) in jobs {
             self.open(job);
-            let home = records.iter().rev().find_map(|record| match record {
-                formic_completion::Record::Home(spec) => Some(spec.home.clone()),
+            let homes = records.iter().rev().find_map(|record| match record {
+                formic_completion::Record::Home { spec, later } => {
+                    Some(core::iter::once(&spec.home).chain(later).cloned().collect())
+                }
                 _ => None,
             });
             if let Some(entry) = self.jobs.get_mut(job) {
-                entry.home = home.unwrap_or_default();
+                entry.homes = homes.unwrap_or_default();
             }
             if let Some(records) = claims.remove(&job) {
                 self.restore_claims(job, records);
@@ -322,6 +324,16 @@ impl Node {
             };
             self.steps.push_back(Step::completion(job, input));
         }
+        self.tell_members(job);
+    }
+
+    /// Who is in the committed view: a job's home group follows it.
+    pub(crate) fn tell_members(&mut self, job: JobId) {
+        if let Some(view) = self.healing.view() {
+            let lives = view.lives().collect();
+            let members = formic_completion::Input::Members { lives };
+            self.steps.push_back(Step::completion(job, members));
+        }
     }
 
     pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {
@@ -345,10 +357,10 @@ impl Node {
         self.submitted += 1;
         let epoch = self.healing.view().map_or(Epoch(1), |view| view.epoch);
         let job = JobId::born_in(epoch, self.me, self.submitted);
-        let home = home_group(job, self.me, self.alive());
+        let home = formic_completion::home_group(job, self.me, self.alive());
         self.open_informed(job);
         if let Some(entry) = self.jobs.get_mut(job) {
-            entry.home.clone_from(&home);
+            entry.homes = vec![home.clone()];
             entry.submitter = Some(by);
         }
         if let Submitter::Client { life, .. } = by {
@@ -508,7 +520,7 @@ impl Node {
     }
 
     pub(crate) fn cancel(&mut self, job: JobId, reason: String) {
-        let home = self.jobs.get(job).map(|entry| entry.home.clone()).unwrap_or_default();
+        let home = self.jobs.home(job).to_vec();
         if home.iter().any(|life| life.peer == self.me.peer) {
             let input = formic_completion::Input::Cancel { reason };
             self.steps.push_back(Step::completion(job, input));
@@ -533,7 +545,7 @@ impl Node {
         let opens = matches!(
             message,
             Job::HomePut { .. }
-                | Job::HomeBack
+                | Job::HomeBack { .. }
                 | Job::Work { .. }
                 | Job::Probe { .. }
                 | Job::Announce { .. }

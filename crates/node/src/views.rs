@@ -168,8 +168,13 @@ impl Node {
         if held { Event::QuorumHeld } else { Event::QuorumLost }
     }
 
-    /// An operator who forced this view hears that it is there.
+    /// Home groups follow the view; an operator who forced it hears that it is there.
     fn on_view(&mut self, view: &std::sync::Arc<formic_core::View>) {
+        let is_open = |job: &formic_core::JobId| {
+            self.jobs.get(*job).is_some_and(|entry| !entry.completion.is_closed())
+        };
+        let open: Vec<_> = self.jobs.ids().into_iter().filter(is_open).collect();
+        open.into_iter().for_each(|job| self.tell_members(job));
         if view.forced.is_some()
             && let Some(client) = self.operator.take()
         {

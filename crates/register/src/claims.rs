@@ -98,6 +98,14 @@ enum Role {
     Claimant,
 }
 
+/// Whether what is kept follows the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Transfers {
+    Due,
+    /// Nobody will need what is kept.
+    Over,
+}
+
 /// One peer's part in all exclusive tasks: claimant of its own, replica of those it keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claims<V> {
@@ -113,6 +121,7 @@ pub struct Claims<V> {
     /// Those that wait for the replicas of another view.
     moving: BTreeSet<Task>,
     transfer: Option<Time>,
+    transfers: Transfers,
     claims: BTreeMap<Task, claimant::Claim<V>>,
     /// The first unused attempt of tasks that were given up in this view: a life uses a fence once.
     used: BTreeMap<Task, u64>,
@@ -137,6 +146,7 @@ impl<V: Value> Claims<V> {
             registers: BTreeMap::new(),
             moving: BTreeSet::new(),
             transfer: None,
+            transfers: Transfers::Due,
             claims: BTreeMap::new(),
             used: BTreeMap::new(),
             serial: 0,
@@ -277,6 +287,7 @@ impl<V: Value> Claims<V> {
             Input::Release { task } => self.on_release_claim(task),
             Input::Guest(life) => self.views.invite(life),
             Input::Forget(job) => self.on_forget(job),
+            Input::Over => self.end_transfers(),
             Input::Quorum(quorum) => self.quorum = quorum,
             Input::Message { from, message } => {
                 self.views.met(from);

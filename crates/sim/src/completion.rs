@@ -14,6 +14,7 @@ mod events;
 mod faults;
 pub mod plan;
 mod running;
+mod views;
 mod world;
 
 /// Events kept for a violation, unless more are asked for.
@@ -40,6 +41,8 @@ pub struct Report {
     pub suspicions: u64,
     /// Home take-overs by ranks above 0.
     pub takeovers: u64,
+    /// Changes of the home group, at the first life that knew each.
+    pub successions: u64,
     /// Children given to another executor.
     pub respawns: u64,
     /// Verdicts that excluded somebody.
@@ -106,6 +109,7 @@ impl Report {
             (&mut self.restarts, other.restarts),
             (&mut self.suspicions, other.suspicions),
             (&mut self.takeovers, other.takeovers),
+            (&mut self.successions, other.successions),
             (&mut self.respawns, other.respawns),
             (&mut self.exclusions, other.exclusions),
             (&mut self.closed, other.closed),

@@ -24,6 +24,7 @@ macro_rules! marks {
 marks! {
     Accepted "accepted" "A job was acknowledged.",
     TookOver "took-over" "A home life above rank 0 took over.",
+    HomeChanged "home-changed" "A job got another home group.",
     Respawned "respawned" "A lost child was given to another peer.",
     Divergent "divergent" "A second, different result of a task was seen.",
     Dropped "dropped" "A task was dropped because nobody waits for it.",

@@ -77,6 +77,10 @@ impl<'a> Chapters<'a> {
             LogEvent::JobResumed { .. } => {
                 format!("{at} found the job in its state and goes on with it")
             }
+            LogEvent::HomeChanged { home, .. } => {
+                let home: Vec<String> = home.iter().map(|life| peer(life)).collect();
+                format!("{at} heads another home group: {}", home.join(", "))
+            }
             LogEvent::HomeTookOver { rank, .. } => format!("{at}, home peer {rank}, took over"),
             LogEvent::TaskRespawned { from, .. } => {
                 let count = self.respawns.remove(&(line.peer.as_str(), from.as_str()))?;

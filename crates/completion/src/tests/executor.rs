@@ -150,7 +150,7 @@ fn an_orphan_whose_grand_waiters_died_too_tells_everybody() {
 #[test]
 fn a_probe_seals_and_a_sealed_life_refuses_work() {
     let (mut peer, key) = with_task();
-    let out = peer.hears(life(1, 1), Message::Probe { result: ok().digest() });
+    let out = peer.hears(life(1, 1), Message::Probe { result: ok().digest(), generation: 0 });
     assert!(out.contains(&Effect::Abort { key }), "{out:?}");
     let seal = Seal { live_before: 1, accepted: 1, ..Seal::default() };
     assert_eq!(to(&out, life(1, 1)), [Message::Sealed { seal }]);

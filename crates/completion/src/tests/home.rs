@@ -9,7 +9,9 @@ fn group() -> [Life; 3] {
 /// Rank 0 of three with all others up, restored from its record.
 fn restored() -> Peer {
     let mut peer = Peer::new(life(1, 2));
-    peer.feed(Input::Restore { records: vec![Record::Home(spec(&group()))] });
+    peer.feed(Input::Restore {
+        records: vec![Record::Home { spec: spec(&group()), later: vec![] }],
+    });
     peer
 }
 
@@ -17,12 +19,12 @@ fn restored() -> Peer {
 #[test]
 fn a_return_is_repeated_until_itself_is_acknowledged() {
     let mut peer = restored();
-    assert!(to(&peer.up(life(2, 1)), life(2, 1)).contains(&Message::HomeBack));
+    assert!(to(&peer.up(life(2, 1)), life(2, 1)).contains(&Message::HomeBack { generation: 0 }));
     peer.up(life(3, 1));
-    peer.hears(life(2, 1), Message::HomeAck);
-    assert!(to(&peer.wait(ms(300)), life(2, 1)).contains(&Message::HomeBack));
+    peer.hears(life(2, 1), Message::HomeAck { generation: 0 });
+    assert!(to(&peer.wait(ms(300)), life(2, 1)).contains(&Message::HomeBack { generation: 0 }));
     peer.hears(life(2, 1), Message::HomeBackAck);
-    assert!(!to(&peer.wait(ms(300)), life(2, 1)).contains(&Message::HomeBack));
+    assert!(!to(&peer.wait(ms(300)), life(2, 1)).contains(&Message::HomeBack { generation: 0 }));
 }
 
 /// Whoever knows of the return need not have stored the job.
@@ -34,7 +36,7 @@ fn an_acknowledged_return_does_not_stand_for_the_home_record() {
     peer.hears(life(2, 1), Message::HomeBackAck);
     let put = |message: &Message| matches!(message, Message::HomePut { .. });
     assert!(to(&peer.wait(ms(300)), life(2, 1)).iter().any(put));
-    peer.hears(life(2, 1), Message::HomeAck);
+    peer.hears(life(2, 1), Message::HomeAck { generation: 0 });
     assert!(!to(&peer.wait(ms(300)), life(2, 1)).iter().any(put));
 }
 
@@ -44,15 +46,18 @@ fn a_job_is_accepted_once_a_majority_stored_it() {
     peer.up(life(2, 1));
     peer.up(life(3, 1));
     let out = peer.feed(Input::Submit { spec: spec(&group()) });
-    assert!(matches!(out[0], Effect::Persist(Record::Home(_))), "before anything leaves");
+    assert!(matches!(out[0], Effect::Persist(Record::Home { .. })), "before anything leaves");
     assert_eq!((executes(&out), events(&out)), (vec![], vec![]));
-    let put = vec![Message::HomePut { spec: spec(&group()) }];
+    let put = vec![Message::HomePut { spec: spec(&group()), later: vec![] }];
     assert_eq!(to(&out, life(2, 1)), put);
     assert_eq!(to(&peer.wait(ms(250)), life(3, 1)), put);
-    let out = peer.hears(life(3, 1), Message::HomeAck);
+    let out = peer.hears(life(3, 1), Message::HomeAck { generation: 0 });
     assert!(events(&out).contains(&Event::Accepted), "{out:?}");
     assert_eq!(executes(&out), [root()]);
-    assert!(!events(&peer.hears(life(2, 1), Message::HomeAck)).contains(&Event::Accepted));
+    assert!(
+        !events(&peer.hears(life(2, 1), Message::HomeAck { generation: 0 }))
+            .contains(&Event::Accepted)
+    );
 }
 
 /// T18: completing is writing to the register, on the disk of a majority.
@@ -62,16 +67,17 @@ fn the_result_is_decided_by_a_majority() {
     peer.up(life(2, 1));
     peer.up(life(3, 1));
     peer.feed(Input::Submit { spec: spec(&group()) });
-    peer.hears(life(2, 1), Message::HomeAck);
+    peer.hears(life(2, 1), Message::HomeAck { generation: 0 });
     let out = peer.ends(root());
     assert!(!completes(&out), "{out:?}");
     let ballot = formic_register::Ballot { round: 1, rank: 0 };
-    let persisted = |effect: &Effect| matches!(effect, Effect::Persist(Record::Register(_)));
+    let persisted = |effect: &Effect| matches!(effect, Effect::Persist(Record::Register { .. }));
     let sent =
-        |effect: &Effect| matches!(effect, Effect::Send { message: Message::Register(_), .. });
+        |effect: &Effect| matches!(effect, Effect::Send { message: Message::Register { .. }, .. });
     let (disk, wire) = (out.iter().position(persisted), out.iter().position(sent));
     assert!(disk.is_some() && disk < wire, "{out:?}");
-    let vote = Message::Register(formic_register::Message::Accepted { ballot });
+    let vote =
+        Message::Register { generation: 0, message: formic_register::Message::Accepted { ballot } };
     assert!(completes(&peer.hears(life(3, 1), vote)));
 }
 
@@ -79,7 +85,10 @@ fn the_result_is_decided_by_a_majority() {
 fn two_home_lives_and_rank_1_never_completes_alone() {
     let mut peer = Peer::new(life(2, 1));
     peer.up(life(1, 1));
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&[life(1, 1), life(2, 1)]) });
+    peer.hears(
+        life(1, 1),
+        Message::HomePut { spec: spec(&[life(1, 1), life(2, 1)]), later: vec![] },
+    );
     peer.down(life(1, 1));
     let out = peer.wait(ms(60_000));
     assert_eq!((executes(&out), events(&out)), (vec![], vec![]));
@@ -93,7 +102,7 @@ fn a_higher_rank_waits_its_turn() {
     let five = [1, 2, 3, 4, 5].map(|number| life(number, 1));
     peer.up(life(4, 1));
     peer.up(life(5, 1));
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&five) });
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&five), later: vec![] });
     peer.down(life(1, 1));
     assert_eq!(executes(&peer.wait(ms(5_000))), [], "rank 1 is up");
     peer.down(life(2, 1));
@@ -114,8 +123,10 @@ fn a_job_continues_from_its_records() {
     let kept = Effect::Persist(Record::Fact(Arc::new(fact(keys[0], life(2, 1)))));
     assert!(out.contains(&kept), "{out:?}");
     let mut next = Peer::new(life(1, 2));
-    let records =
-        vec![Record::Home(spec(&[life(1, 1)])), Record::Fact(Arc::new(fact(keys[0], life(2, 1))))];
+    let records = vec![
+        Record::Home { spec: spec(&[life(1, 1)]), later: vec![] },
+        Record::Fact(Arc::new(fact(keys[0], life(2, 1)))),
+    ];
     assert_eq!(executes(&next.feed(Input::Restore { records })), [root()]);
     next.up(life(2, 1));
     let out = next.spawn(root(), 0, "a", Spawn::Nested);
@@ -133,7 +144,7 @@ fn a_closed_job_is_closed_after_a_restart() {
         Effect::Persist(record @ Record::Closed { .. }) => Some(record.clone()),
         _ => None,
     });
-    let records = vec![Record::Home(spec(&[life(1, 1)])), closed.unwrap()];
+    let records = vec![Record::Home { spec: spec(&[life(1, 1)]), later: vec![] }, closed.unwrap()];
     let mut next = Peer::new(life(1, 2));
     let out = next.feed(Input::Restore { records });
     assert_eq!(executes(&out), []);

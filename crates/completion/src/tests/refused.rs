@@ -11,9 +11,15 @@ fn group() -> [Life; 3] {
 /// Rank 1 that knows the job and its result.
 fn decided() -> Peer {
     let mut peer = Peer::new(life(2, 1));
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()) });
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()), later: vec![] });
     let decree = Decree { outcome: ok(), tally: Tally::default() };
-    peer.hears(life(1, 1), Message::Register(formic_register::Message::Decided(decree)));
+    peer.hears(
+        life(1, 1),
+        Message::Register {
+            generation: 0,
+            message: formic_register::Message::Decided(Ruling::Result(decree)),
+        },
+    );
     peer
 }
 
@@ -23,7 +29,7 @@ fn callers() {
     let done = child(root(), 9, "x");
     let spawn =
         |owner| Input::Spawn { owner, index: 0, descriptor: task("a"), mode: Spawn::Nested };
-    let message = Input::Message { from: life(1, 1), message: Message::HomeAck };
+    let message = Input::Message { from: life(1, 1), message: Message::HomeAck { generation: 0 } };
     let cases = [
         (Input::Submit { spec: spec(&[life(1, 1)]) }, Error::SubmittedTwice),
         (Input::Restore { records: vec![] }, Error::RestoreNotFirst),
@@ -62,7 +68,7 @@ fn submissions() {
 fn home_records() {
     let mut stranger = Peer::new(life(9, 1));
     let from = life(1, 1);
-    let put = |home: &[Life]| Message::HomePut { spec: spec(home) };
+    let put = |home: &[Life]| Message::HomePut { spec: spec(home), later: vec![] };
     let refused = |peer: &mut Peer, from, message| peer.refuses(Input::Message { from, message });
     let mismatch = Error::HomeMismatch { from };
     assert_eq!(refused(&mut stranger, from, put(&group())), mismatch, "does not name it");
@@ -72,8 +78,11 @@ fn home_records() {
     let other = life(8, 1);
     assert_eq!(refused(&mut peer, other, put(&group())), Error::HomeMismatch { from: other });
     let not_home = Error::NotFromHome { from: other };
-    assert_eq!(refused(&mut peer, other, Message::HomeBack), not_home);
-    assert_eq!(refused(&mut peer, other, Message::Probe { result: ok().digest() }), not_home);
+    assert_eq!(refused(&mut peer, other, Message::HomeBack { generation: 0 }), not_home);
+    assert_eq!(
+        refused(&mut peer, other, Message::Probe { result: ok().digest(), generation: 0 }),
+        not_home
+    );
 }
 
 #[test]
@@ -82,7 +91,7 @@ fn results() {
     let from = life(1, 1);
     let wrong = Error::OtherResult { from };
     let other = Outcome::failed("other", "result");
-    let probe = Message::Probe { result: other.digest() };
+    let probe = Message::Probe { result: other.digest(), generation: 0 };
     assert_eq!(peer.refuses(Input::Message { from, message: probe }), wrong);
     let good = statement(&group(), &[from], &[]);
     let tally = Tally { tasks: 1, ok: 1, failed: 0, executions: 1 };
@@ -93,7 +102,7 @@ fn results() {
         Statement { home: vec![from], ..good },
     ];
     for statement in statements {
-        let message = Message::Attest { statement: Arc::new(statement) };
+        let message = Message::Attest { statement: Arc::new(statement), generation: 0 };
         assert_eq!(peer.refuses(Input::Message { from, message }), wrong);
     }
     assert_eq!(wrong.fault(), Fault::Peer(from.peer));
@@ -122,12 +131,12 @@ fn announcements() {
 #[test]
 fn register_messages() {
     let mut peer = Peer::new(life(2, 1));
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()) });
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()), later: vec![] });
     let ballot = formic_register::Ballot { round: 2, rank: 0 };
     let message = formic_register::Message::Prepare { ballot };
     let from = life(3, 1);
     let why = formic_register::Error::ForeignBallot { from, ballot };
-    let input = Input::Message { from, message: Message::Register(message) };
+    let input = Input::Message { from, message: Message::Register { generation: 0, message } };
     assert_eq!(peer.refuses(input), Error::Register { from, why });
 }
 
@@ -142,7 +151,7 @@ fn what_is_not_known_here_is_ignored() {
         accepted(key),
         cancelled(key, root()),
         Message::Signal(Signal { taken: vec![key], unknown: vec![key], ..Signal::default() }),
-        Message::HomeAck,
+        Message::HomeAck { generation: 0 },
         Message::HomeBackAck,
         Message::AnnounceAck,
         Message::Signal(Signal::default()),

@@ -16,8 +16,8 @@ fn second() -> Peer {
     for other in [life(1, 1), life(3, 1), life(4, 1)] {
         peer.up(other);
     }
-    let out = peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()) });
-    assert_eq!(to(&out, life(1, 1)), [Message::HomeAck]);
+    let out = peer.hears(life(1, 1), Message::HomePut { spec: spec(&group()), later: vec![] });
+    assert_eq!(to(&out, life(1, 1)), [Message::HomeAck { generation: 0 }]);
     peer
 }
 
@@ -74,7 +74,7 @@ fn r02_also_by_whoever_is_asked() {
     let mut peer = Peer::new(life(4, 1));
     peer.up(life(2, 1));
     peer.hears(life(1, 1), announce(&group()));
-    let out = peer.hears(life(2, 1), Message::Probe { result: ok().digest() });
+    let out = peer.hears(life(2, 1), Message::Probe { result: ok().digest(), generation: 0 });
     let announced = |message: &Message| matches!(message, Message::Announce { .. });
     assert!(to(&out, life(2, 1)).iter().any(announced), "{out:?}");
 }
@@ -98,15 +98,16 @@ fn r04_a_refusal_tells_the_successor_that_the_job_was_completed() {
     peer.placed(key, 1, life(4, 1));
     let out = [peer.hears(life(4, 1), sealed()), peer.wait(ms(10))].concat();
     let ballot = formic_register::Ballot { round: 2, rank: 1 };
-    let prepare = Message::Register(formic_register::Message::Prepare { ballot });
+    let prepare =
+        Message::Register { generation: 0, message: formic_register::Message::Prepare { ballot } };
     assert!(to(&out, life(3, 1)).contains(&prepare), "it asks for the result: {out:?}");
     let first = formic_register::Ballot { round: 1, rank: 0 };
     let decree = Decree { outcome: ok(), tally: Tally::default() };
-    let accepted = Some((first, decree));
+    let accepted = Some((first, Ruling::Result(decree)));
     let promise = formic_register::Message::Promise { ballot, accepted };
-    peer.hears(life(3, 1), Message::Register(promise));
+    peer.hears(life(3, 1), Message::Register { generation: 0, message: promise });
     let vote = formic_register::Message::Accepted { ballot };
-    let out = peer.hears(life(3, 1), Message::Register(vote));
+    let out = peer.hears(life(3, 1), Message::Register { generation: 0, message: vote });
     assert!(completes(&out), "{out:?}");
     assert!(to(&out, life(3, 1)).iter().any(|message| matches!(message, Message::Probe { .. })));
     assert!(peer.machine.is_sealed());

@@ -28,7 +28,11 @@ fn the_verdict_waits_for_every_member_and_lists_the_dead() {
     assert_eq!(signs(&peer.hears(life(2, 1), sealed()), life(1, 1)), []);
     assert_eq!(signs(&peer.down(life(3, 1)), life(1, 1)), []);
     let probes = to(&peer.wait(ms(250)), life(4, 1));
-    assert_eq!(probes, [Message::Probe { result: ok().digest() }], "until it answers");
+    assert_eq!(
+        probes,
+        [Message::Probe { result: ok().digest(), generation: 0 }],
+        "until it answers"
+    );
     let out = peer.hears(life(4, 1), sealed());
     let out = peer.attests(&out);
     let statement = &verdict(&out).unwrap().certificate.statement;
@@ -53,7 +57,7 @@ fn the_verdict_is_told_once_and_confirmed_always() {
 fn a_home_life_writes_the_verdict_down_before_it_confirms() {
     let mut peer = Peer::new(life(2, 1));
     let group = [life(1, 1), life(2, 1), life(3, 1)];
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group) });
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group), later: vec![] });
     let out = peer.hears(life(1, 1), announce(&group));
     let closed = |effect: &Effect| matches!(effect, Effect::Persist(Record::Closed { .. }));
     let ack = Effect::Send { to: life(1, 1), message: Message::AnnounceAck };
@@ -107,7 +111,7 @@ fn cancelling_decides_the_result() {
     let out = peer.feed(Input::Cancel { reason: reason.clone() });
     assert!(out.contains(&Effect::Abort { key: root() }), "{out:?}");
     let outcome = Outcome::Cancelled { reason };
-    assert_eq!(to(&out, life(2, 1)), [Message::Probe { result: outcome.digest() }]);
+    assert_eq!(to(&out, life(2, 1)), [Message::Probe { result: outcome.digest(), generation: 0 }]);
     let out = peer.hears(life(2, 1), sealed());
     assert_eq!(verdict(&peer.attests(&out)).unwrap().decree.outcome, outcome);
 }
@@ -127,15 +131,15 @@ fn cancelling_after_the_result_changes_nothing() {
 fn a_statement_is_signed_by_those_who_know_the_result() {
     let group = [life(1, 1), life(2, 1), life(3, 1)];
     let statement = Arc::new(statement(&group, &[life(1, 1)], &[]));
-    let attest = Message::Attest { statement: Arc::clone(&statement) };
+    let attest = Message::Attest { statement: Arc::clone(&statement), generation: 0 };
     let mut peer = Peer::new(life(2, 1));
     assert_eq!(peer.hears(life(1, 1), attest.clone()), [], "it does not know the job");
-    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group) });
+    peer.hears(life(1, 1), Message::HomePut { spec: spec(&group), later: vec![] });
     let out = peer.hears(life(1, 1), attest.clone());
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Sign { .. })), "{out:?}");
     let decree = Decree { outcome: ok(), tally: Tally::default() };
-    let decided = formic_register::Message::Decided(decree);
-    peer.hears(life(1, 1), Message::Register(decided));
+    let decided = formic_register::Message::Decided(Ruling::Result(decree));
+    peer.hears(life(1, 1), Message::Register { generation: 0, message: decided });
     let out = peer.hears(life(1, 1), attest);
     assert!(out.contains(&Effect::Sign { to: life(1, 1), statement: statement.digest() }));
     assert!(peer.machine.is_sealed(), "whoever signs is quiet");

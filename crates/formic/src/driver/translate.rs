@@ -88,6 +88,10 @@ fn job_line(event: &Event) -> Option<LogEvent> {
             let home = home.iter().map(Life::to_string).collect();
             LogEvent::JobAccepted { job: job.to_string(), home }
         }
+        Event::HomeChanged { job, generation, home } => {
+            let (job, home) = (job.to_string(), home.iter().map(Life::to_string).collect());
+            LogEvent::HomeChanged { job, generation: *generation, home }
+        }
         Event::HomeTookOver { job, rank } => {
             LogEvent::HomeTookOver { job: job.to_string(), rank: count(*rank) }
         }

@@ -32,7 +32,9 @@ impl Watched {
     fn check(&self, message: &Message) {
         let Message::Completion { job, message } = message else { return };
         let durable = match message {
-            JobMessage::HomeAck => self.has(*job, |record| matches!(record, JobRecord::Home(_))),
+            JobMessage::HomeAck { generation: 0 } => {
+                self.has(*job, |record| matches!(record, JobRecord::Home { .. }))
+            }
             JobMessage::AnnounceAck => {
                 self.has(*job, |record| matches!(record, JobRecord::Closed { .. }))
             }

@@ -26,7 +26,7 @@ fn home(store: &Store, byte: u8) -> Record {
     });
     let home = vec![store.identity().life()];
     let spec = JobSpec { job: job(byte), root, plan: Digest::of(&[b"p"]), home };
-    Record::Job { job: job(byte), record: JobRecord::Home(Arc::new(spec)) }
+    Record::Job { job: job(byte), record: JobRecord::Home { spec: Arc::new(spec), later: vec![] } }
 }
 
 fn fact(store: &Store, byte: u8, number: u8) -> Record {

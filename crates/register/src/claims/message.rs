@@ -240,6 +240,16 @@ impl<V> Message<V> {
             | Self::Installed { task, .. } => *task,
         }
     }
+
+    /// The view whose replicas a claimant asks with it.
+    pub const fn asked(&self) -> Option<Epoch> {
+        match self {
+            Self::Prepare { ask, .. } | Self::Accept { ask, .. } | Self::Renew { ask, .. } => {
+                Some(ask.set)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What must survive the process.
@@ -304,6 +314,8 @@ pub enum Input<V> {
         /// The task.
         task: Task,
     },
+    /// The jobs of all tasks here are over: nothing follows the views any more.
+    Over,
     /// The job is sealed long enough that nobody claims a task of it again.
     Forget(JobId),
     /// Whether a majority is in touch.

@@ -9,7 +9,7 @@ use std::{
 use formic_core::{Epoch, Life, PeerId, Time, View};
 
 use super::{
-    Claims,
+    Claims, Transfers,
     lease::{Lease, replica_end},
     message::{Message, Record, Snapshot, Stamp, Task, Value},
     replica::{REGISTERS_MAX, Register},
@@ -70,6 +70,9 @@ impl<V: Value> Claims<V> {
             self.oath = epoch;
             self.record(Record::View(epoch));
         }
+        if self.transfers == Transfers::Over {
+            return;
+        }
         let tasks: Vec<_> = self.registers.keys().copied().collect();
         for task in tasks {
             self.extend(task);
@@ -123,6 +126,9 @@ impl<V: Value> Claims<V> {
 
     /// X2: every replica of a changed set, continuing ones too, asks a majority of the set before.
     pub(super) fn pull(&mut self, task: Task, epoch: Epoch) {
+        if self.transfers == Transfers::Over {
+            return;
+        }
         let Some(register) = self.registers.get_mut(&task) else { return };
         if let Entry::Vacant(entry) = register.pulling.entry(epoch) {
             entry.insert(BTreeSet::new());
@@ -255,6 +261,17 @@ impl<V: Value> Claims<V> {
             self.settle(task);
             self.arm_transfer();
         }
+    }
+
+    /// Their jobs are over: what is kept answers late claims where it is, and moves no more.
+    pub(super) fn end_transfers(&mut self) {
+        self.transfers = Transfers::Over;
+        for register in self.registers.values_mut() {
+            register.pulling.clear();
+            register.hints.clear();
+        }
+        self.moving.clear();
+        self.transfer = None;
     }
 
     pub(super) fn on_transfer_timer(&mut self) {

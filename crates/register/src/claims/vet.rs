@@ -41,6 +41,7 @@ impl<V: Value> Claims<V> {
             | Input::View(_)
             | Input::Release { .. }
             | Input::Forget(_)
+            | Input::Over
             | Input::Quorum(_)
             | Input::Guest(_)
             | Input::Deadline => Ok(()),

@@ -273,7 +273,7 @@ impl Detector for Shipped<'_> {
             Message::Signal(signal) if !signal.done.is_empty() => {
                 return Some(facts(&signal.done, name));
             }
-            Message::Register(_) => "the home group agrees on the result",
+            Message::Register { .. } => "the home group agrees on the result",
             Message::Probe { .. } => "seal: no more work of this job",
             Message::Sealed { seal } if seal.live_before == 0 => "sealed, nothing runs here",
             Message::Sealed { .. } => "sealed, something was stopped here",

@@ -96,6 +96,7 @@ impl World<'_> {
                 self.correct(*observer, (*life, *alive));
             }
         }
+        self.commit();
     }
 
     /// A detector repeats nothing: it speaks where what it said last was wrong.

@@ -68,6 +68,7 @@ impl World<'_> {
         }
         self.truth.running.retain(|(at, _), _| *at != life);
         self.mourn(life);
+        self.plan_commit(life, (700_000, 600_000));
         if let Some(back) = back {
             self.at(self.now + back, What::Start { peer });
         }

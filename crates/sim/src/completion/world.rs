@@ -13,6 +13,7 @@ use super::{
     Report,
     bodies::{self, Script},
     plan::Plan,
+    views::Views,
 };
 use crate::{
     Draw, Truth, Violation,
@@ -25,21 +26,68 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Start { peer: usize },
+    Start {
+        peer: usize,
+    },
     Submit,
     Cancel,
-    Fault { number: usize },
-    Burn { life: Life, number: usize },
+    Fault {
+        number: usize,
+    },
+    Burn {
+        life: Life,
+        number: usize,
+    },
     Calm,
-    Thaw { peer: usize },
-    Deliver { from: Life, to: Life, message: Message },
-    Attested { to: Life, statement: Digest, attestation: Attestation },
-    Up { observer: Life, life: Life },
-    Down { observer: Life, life: Life },
-    Wake { life: Life },
-    Step { life: Life, key: Key, run: usize, index: usize },
-    End { life: Life, key: Key, run: usize },
-    Placed { to: Life, key: Key, attempt: u16, life: Life },
+    Thaw {
+        peer: usize,
+    },
+    Deliver {
+        from: Life,
+        to: Life,
+        message: Message,
+    },
+    Attested {
+        to: Life,
+        statement: Digest,
+        attestation: Attestation,
+    },
+    Up {
+        observer: Life,
+        life: Life,
+    },
+    Down {
+        observer: Life,
+        life: Life,
+    },
+    /// Members decide on a view with those that started, without those that ended.
+    Commit,
+    /// One of them hears of it.
+    View {
+        observer: Life,
+        epoch: u64,
+        lives: Arc<[Life]>,
+    },
+    Wake {
+        life: Life,
+    },
+    Step {
+        life: Life,
+        key: Key,
+        run: usize,
+        index: usize,
+    },
+    End {
+        life: Life,
+        key: Key,
+        run: usize,
+    },
+    Placed {
+        to: Life,
+        key: Key,
+        attempt: u16,
+        life: Life,
+    },
 }
 
 pub(super) struct Body {
@@ -58,6 +106,8 @@ pub(super) struct Host {
     pub(super) disk: Vec<Record>,
     pub(super) bodies: BTreeMap<Key, Body>,
     wake: Option<Time>,
+    /// The newest view it was told.
+    pub(super) epoch: u64,
     /// Dies after so many more effects: the number of the fault.
     pub(super) fuse: Option<(usize, usize)>,
 }
@@ -87,6 +137,9 @@ pub(super) struct World<'a> {
     pub(super) met: BTreeSet<(Life, Life)>,
     /// Statements, and the members their author had met when it made them.
     pub(super) stated: BTreeMap<Digest, Vec<Life>>,
+    pub(super) views: Views,
+    /// The newest home group that anybody knew, by generation.
+    pub(super) home: (usize, Vec<Life>),
     /// Whether the fault that waits for `Complete` has struck.
     pub(super) struck: bool,
     print: u64,
@@ -118,11 +171,12 @@ impl<'a> World<'a> {
             disk: vec![],
             bodies: BTreeMap::new(),
             wake: None,
+            epoch: 0,
             fuse: None,
         };
         let root = bodies::descriptor(0, 0);
         let plan_digest = Digest::of(&[b"plan"]);
-        let home = (0..plan.home).map(|peer| life(peer, 1)).collect();
+        let home: Vec<Life> = (0..plan.home).map(|peer| life(peer, 1)).collect();
         let mut world = Self {
             draw: Draw::new(seed),
             plan,
@@ -131,13 +185,15 @@ impl<'a> World<'a> {
             queue: Queue::new(),
             seed,
             job,
-            spec: Arc::new(JobSpec { job, root, plan: plan_digest, home }),
+            spec: Arc::new(JobSpec { job, root, plan: plan_digest, home: home.clone() }),
             truth: Truth::default(),
             report: Report { seeds: 1, ..Report::default() },
             sent: BTreeMap::new(),
             told: BTreeMap::new(),
             met: BTreeSet::new(),
             stated: BTreeMap::new(),
+            views: Views::default(),
+            home: (0, home),
             struck: false,
             print: seed,
             trace: Trace::new(watch),
@@ -195,11 +251,12 @@ impl<'a> World<'a> {
         self.report.closed = self.truth.verdicts.len() as u64;
         self.report.virtual_time = self.now.since(Time::ZERO);
         let keeps = |host: &&Host| {
-            host.alive && host.disk.iter().any(|record| matches!(record, Record::Home(_)))
+            host.alive && host.disk.iter().any(|record| matches!(record, Record::Home { .. }))
         };
-        let ranks = (0..self.plan.home).filter(|rank| keeps(&&self.hosts[*rank])).collect();
-        if self.truth.verdicts.is_empty() && !formic_register::is_quorum(&ranks, self.plan.home, 0)
-        {
+        let group = self.home.1.iter().map(|life| &self.hosts[index(*life)]).enumerate();
+        let ranks = group.filter(|(_, host)| keeps(host)).map(|(rank, _)| rank).collect();
+        let quorum = formic_register::is_quorum(&ranks, self.home.1.len(), 0);
+        if self.truth.verdicts.is_empty() && !quorum {
             self.report.waived = 1;
             return Ok(());
         }
@@ -257,7 +314,7 @@ impl<'a> World<'a> {
                 self.feed(peer, Input::Submit { spec: Arc::clone(&self.spec) })
             }
             What::Cancel => {
-                let peer = (0..self.plan.home).find(|peer| self.keeps_home(*peer));
+                let peer = (0..self.hosts.len()).find(|peer| self.keeps_home(*peer));
                 let reason = "people".to_owned();
                 peer.map_or(Ok(()), |peer| self.feed(peer, Input::Cancel { reason }))
             }
@@ -278,9 +335,13 @@ impl<'a> World<'a> {
                 let _ = observer;
                 Ok(())
             }
-            What::Up { observer, .. } | What::Down { observer, .. } => {
-                self.for_host(*observer, &what)
+            What::Commit => {
+                self.commit();
+                Ok(())
             }
+            What::Up { observer, .. }
+            | What::Down { observer, .. }
+            | What::View { observer, .. } => self.for_host(*observer, &what),
             What::Wake { life } | What::Step { life, .. } | What::End { life, .. } => {
                 self.for_host(*life, &what)
             }
@@ -293,8 +354,7 @@ impl<'a> World<'a> {
 
     fn keeps_home(&self, peer: usize) -> bool {
         let host = &self.hosts[peer];
-        let home = |record: &Record| matches!(record, Record::Home(_));
-        host.alive && host.frozen_until <= self.now && host.disk.iter().any(home)
+        host.alive && host.frozen_until <= self.now && host.machine.rank().is_some()
     }
 
     fn for_host(&mut self, life: Life, what: &What) -> Checked {
@@ -320,6 +380,13 @@ impl<'a> World<'a> {
                 // Said twice it is no news; what was placed there in between waits for T15.
                 if news { self.check_respawned(peer, (observer, life)) } else { Ok(()) }
             }
+            What::View { epoch, lives, .. } => {
+                if self.hosts[peer].epoch >= epoch {
+                    return Ok(());
+                }
+                self.hosts[peer].epoch = epoch;
+                self.feed(peer, Input::Members { lives })
+            }
             What::Wake { .. } => {
                 // An earlier wake took the place of this one.
                 if self.hosts[peer].wake.is_none_or(|at| at > self.now) {
@@ -343,6 +410,7 @@ impl<'a> World<'a> {
             | What::Fault { .. }
             | What::Burn { .. }
             | What::Calm
+            | What::Commit
             | What::Thaw { .. } => Ok(()),
         }
     }
@@ -361,6 +429,7 @@ impl<'a> World<'a> {
         host.alive = true;
         host.frozen_until = Time::ZERO;
         host.wake = None;
+        host.epoch = 0;
         host.fuse = None;
         host.machine = Completion::new(Config::default(), host.life, self.job);
         let records = host.disk.clone();
@@ -371,6 +440,7 @@ impl<'a> World<'a> {
             self.feed(peer, Input::Restore { records })?;
         }
         self.meet(born);
+        self.plan_commit(born, (5_000, 200_000));
         Ok(())
     }
 

@@ -54,7 +54,7 @@ const fn about_job(record: &Stored) -> Option<(JobId, &JobRecord)> {
 /// Whether this disk keeps the job for its home group.
 pub(super) fn keeps_home(disk: &[Stored], job: JobId) -> bool {
     disk.iter().filter_map(about_job).any(|(of, record)| {
-        of == job && matches!(record, JobRecord::Home(_) | JobRecord::Closed { .. })
+        of == job && matches!(record, JobRecord::Home { .. } | JobRecord::Closed { .. })
     })
 }
 
@@ -203,7 +203,17 @@ impl World<'_> {
             Event::PeerDown { life, reason } => self.on_down(host, life, reason),
             Event::JobAccepted { job, home } => {
                 self.reach(Mark::Accepted);
-                self.truth.jobs.entry(job).or_default().home = home;
+                let truth = self.truth.jobs.entry(job).or_default();
+                if truth.generation == 0 {
+                    truth.home = home;
+                }
+            }
+            Event::HomeChanged { job, generation, home } => {
+                let truth = self.truth.jobs.entry(job).or_default();
+                if truth.generation < generation {
+                    (truth.generation, truth.home) = (generation, home);
+                    self.reach(Mark::HomeChanged);
+                }
             }
             Event::HomeTookOver { rank, .. } if rank > 0 => {
                 self.report.takeovers += 1;

@@ -16,7 +16,9 @@ pub(super) struct JobTruth {
     pub(super) truth: Truth,
     /// Its number in the plan.
     pub(super) number: usize,
-    /// Its home group when it was accepted.
+    /// How many home groups kept it before.
+    pub(super) generation: u64,
+    /// Its newest home group that anybody knew.
     pub(super) home: Vec<Life>,
     /// Certificates that were verified.
     pub(super) proofs: BTreeSet<Digest>,

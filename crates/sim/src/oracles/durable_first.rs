@@ -17,8 +17,8 @@ impl Ordered {
     /// A record was persisted, or restored.
     pub fn stored(&mut self, job: JobId, record: &Record) {
         match record {
-            Record::Home(_) => self.homes.insert(job),
-            Record::Register(_) => self.registers.insert(job),
+            Record::Home { .. } => self.homes.insert(job),
+            Record::Register { .. } => self.registers.insert(job),
             Record::Closed { .. } => self.closed.insert(job),
             Record::Fact(_) => false,
         };
@@ -30,13 +30,13 @@ impl Ordered {
     /// # Errors
     /// What is not durable yet.
     pub fn at_send(&self, job: JobId, message: &Message) -> Result<(), String> {
+        use formic_register::Message::{Accepted, Promise};
         let closed = self.closed.contains(&job);
         let (kept, what) = match message {
-            Message::HomeAck => (self.homes.contains(&job) || closed, "the job it keeps"),
-            Message::Register(
-                formic_register::Message::Promise { .. }
-                | formic_register::Message::Accepted { .. },
-            ) => (self.registers.contains(&job) || closed, "what it promised or accepted"),
+            Message::HomeAck { .. } => (self.homes.contains(&job) || closed, "the job it keeps"),
+            Message::Register { message: Promise { .. } | Accepted { .. }, .. } => {
+                (self.registers.contains(&job) || closed, "what it promised or accepted")
+            }
             // Only who keeps the job for its home group must know its end after a crash.
             Message::AnnounceAck if self.homes.contains(&job) => {
                 (closed, "the verdict it confirms")
@@ -56,8 +56,8 @@ mod tests {
     fn a_confirmation_before_its_record_is_noticed() {
         let job = JobId::derive(Life::new(PeerId::from_bytes([1; 32]), Incarnation(1)), 1);
         let ordered = Ordered::default();
-        assert!(ordered.at_send(job, &Message::HomeAck).is_err());
+        assert!(ordered.at_send(job, &Message::HomeAck { generation: 0 }).is_err());
         assert_eq!(ordered.at_send(job, &Message::AnnounceAck), Ok(()), "it keeps nothing");
-        assert_eq!(ordered.at_send(job, &Message::HomeBack), Ok(()));
+        assert_eq!(ordered.at_send(job, &Message::HomeBack { generation: 0 }), Ok(()));
     }
 }

@@ -114,7 +114,7 @@ impl Host {
     }
 
     pub(super) fn keeps_home(&self) -> bool {
-        self.disk.iter().any(|record| matches!(record, Record::Home(_) | Record::Closed { .. }))
+        self.disk.iter().any(|record| matches!(record, Record::Home { .. } | Record::Closed { .. }))
     }
 }
 
