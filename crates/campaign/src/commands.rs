@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use formic_core::Time;
 use formic_sim::{
     Detail, Violation, Watch, completion,
-    node::{self, Kinds, Plan},
+    node::{self, Kinds, Plan, Scenario},
 };
 
 use crate::{Options, options::number, print, run, run::guarded};
@@ -17,13 +17,16 @@ const SHRINK_RUNS: usize = 2_000;
 pub const USAGE: &str = "\
   sim [node|completion] [--seeds N] [--first S | --fresh] [--jobs J] [--faults LIST] [--json]
                            run N seeds (default 2000) of the simulator from seed S (default 1)
-  sim replay SEED|FILE.plan [--until SECONDS] [--peer K] [--trace brief|full]
+  sim shrinking|split [--seeds N] [--first S] [--jobs J] [--json]
+                           run a scenario: ten peers lose eight one by one; are cut 6|4 or 5|5 for 10 s
+  sim replay SEED|SCENARIO:SEED|FILE.plan [--until SECONDS] [--peer K] [--trace brief|full]
                            run a seed or a plan of the node profile again and print what happened
   sim replay completion SEED [LINES]
                            the same for the completion profile
   sim shrink SEED|FILE.plan [--runs N] [--name NAME]
                            make a failing plan small and write it to tests/schedules/NAME.plan
-  sim plan SEED            print the plan of a seed
+  sim plan SEED|SCENARIO:SEED
+                           print the plan of a seed
   sim schedules            run all plans in tests/schedules again
 ";
 
@@ -78,7 +81,7 @@ pub fn sim(words: &[&str]) -> Result<(), Failure> {
         ["replay", "node", rest @ ..] | ["replay", rest @ ..] => replay(rest),
         ["shrink", rest @ ..] => shrink(rest),
         ["plan", seed] => {
-            print!("{}", Plan::of(number("SEED", seed)?, &Kinds::all()));
+            print!("{}", plan_of(seed)?);
             Ok(())
         }
         ["schedules"] => schedules(Path::new(SCHEDULES)),
@@ -109,8 +112,13 @@ fn campaign(options: &Options) -> Result<(), Failure> {
     Err(Failure::violated(format!("{violations} seeds violate a claim, {missed} marks are missed")))
 }
 
-/// A plan from a file or of a seed.
+/// A plan from a file, of a seed, or of a scenario's seed: `shrinking:7`.
 fn plan_of(text: &str) -> Result<Plan, Failure> {
+    if let Some((name, seed)) = text.split_once(':')
+        && let Some(scenario) = Scenario::named(name)
+    {
+        return Ok(scenario.plan(number("SEED", seed)?));
+    }
     if let Ok(seed) = text.parse() {
         return Ok(Plan::of(seed, &Kinds::all()));
     }
@@ -146,6 +154,9 @@ fn replay(words: &[&str]) -> Result<(), Failure> {
         Ok((report, digest)) => {
             report.trace.iter().for_each(|line| println!("{line}"));
             println!("holds, {} events, trace {}", report.steps, digest.short());
+            if report.lost_homes > 0 {
+                println!("{} jobs lost a majority of their home group for good", report.lost_homes);
+            }
             Ok(())
         }
         Err(violation) => {

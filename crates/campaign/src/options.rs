@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use formic_sim::node::Kinds;
+use formic_sim::node::{Kinds, Scenario};
 
 use crate::Failure;
 
@@ -15,6 +15,8 @@ pub enum Profile {
     Node,
     /// Completion alone.
     Completion,
+    /// Whole nodes in a scenario that is written, not drawn.
+    Scenario(Scenario),
 }
 
 impl Profile {
@@ -23,6 +25,7 @@ impl Profile {
         match self {
             Self::Node => "node",
             Self::Completion => "completion",
+            Self::Scenario(scenario) => scenario.name(),
         }
     }
 }
@@ -96,10 +99,14 @@ impl Options {
                     let text = value()?;
                     options.kinds = Kinds::parse(text).map_err(|why| unknown_kinds(&why))?;
                 }
-                _ => return Err(Failure::usage(format!("unknown word {word:?}"))),
+                word => {
+                    let unknown = || Failure::usage(format!("unknown word {word:?}"));
+                    let scenario = Scenario::named(word).ok_or_else(unknown)?;
+                    options.profile = Profile::Scenario(scenario);
+                }
             }
         }
-        if options.profile == Profile::Completion && options.kinds != Kinds::all() {
+        if options.profile != Profile::Node && options.kinds != Kinds::all() {
             return Err(Failure::usage("--faults belongs to the node profile".to_owned()));
         }
         if options.first.checked_add(options.seeds).is_none() {

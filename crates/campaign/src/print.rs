@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use formic_sim::{Mark, Violation, completion, node};
 use serde_json::{Value, json};
 
-use crate::{Options, Outcome, Sum};
+use crate::{Options, Outcome, Profile, Sum};
 
 /// Violations that are printed; all are counted.
 const SHOWN: usize = 10;
@@ -27,7 +27,9 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
         ));
     }
     for violation in outcome.violations.iter().take(SHOWN) {
-        let again = format!("sim replay {} {}", options.profile.name(), violation.seed);
+        let name = options.profile.name();
+        let sign = if matches!(options.profile, Profile::Scenario(_)) { ':' } else { ' ' };
+        let again = format!("sim replay {name}{sign}{}", violation.seed);
         let Violation { seed, oracle, at, what, trace } = violation;
         let last = trace.iter().rev().take(LINES).rev().map(|line| format!("    {line}\n"));
         let trace: String = last.collect();
@@ -72,6 +74,7 @@ fn node_lines(sum: &node::Report, lines: &mut Vec<String>) {
     let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
     let marks = |mark: &Mark| format!("{} {}", mark.name(), sum.marks.count(*mark));
     let marks: Vec<_> = Mark::ALL.iter().map(marks).collect();
+    let one_view = sum.one_view_sum.checked_div(u32::try_from(sum.seeds).unwrap_or(u32::MAX));
     let healed = sum.healed_sum.checked_div(u32::try_from(sum.seeds).unwrap_or(u32::MAX));
     lines.extend([
         format!(
@@ -89,6 +92,15 @@ fn node_lines(sum: &node::Report, lines: &mut Vec<String>) {
         format!(
             "  {} views, {} evicted lives reborn; {} runs lost their majority for good: not judged",
             sum.views, sum.reborn, sum.waived
+        ),
+        format!(
+            "  {} accepted jobs lost a majority of their home group for good: not judged",
+            sum.lost_homes
+        ),
+        format!(
+            "  from the last fault until all knew one view: mean {:?}, longest {:?}",
+            one_view.unwrap_or_default(),
+            sum.one_view_max
         ),
         format!("  faults that struck: {faults}"),
         format!("  runs that reached a mark: {}", marks.join(", ")),
@@ -174,6 +186,8 @@ fn counts(sum: &Sum) -> Value {
                 "detections": sum.detections, "false_downs": sum.false_downs,
                 "respawns": sum.respawns, "takeovers": sum.takeovers,
                 "views": sum.views, "reborn": sum.reborn, "waived": sum.waived,
+                "lost_homes": sum.lost_homes,
+                "one_view_max_ms": sum.one_view_max.as_secs_f64() * 1e3,
                 "faults": sum.faults, "marks": marks,
                 "virtual_seconds": sum.virtual_time.as_secs_f64(),
                 "healed_max_seconds": sum.healed_max.as_secs_f64(),

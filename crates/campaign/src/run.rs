@@ -25,7 +25,7 @@ pub enum Sum {
 impl Sum {
     fn new(profile: Profile) -> Self {
         match profile {
-            Profile::Node => Self::Node(Box::default()),
+            Profile::Node | Profile::Scenario(_) => Self::Node(Box::default()),
             Profile::Completion => Self::Completion(Box::default()),
         }
     }
@@ -105,7 +105,11 @@ pub fn run(options: &Options) -> Outcome {
 
 pub(crate) fn missed(options: &Options, sum: &Sum) -> Vec<Mark> {
     match sum {
-        Sum::Node(report) if options.seeds >= MARKED && options.kinds == node::Kinds::all() => {
+        Sum::Node(report)
+            if options.profile == Profile::Node
+                && options.seeds >= MARKED
+                && options.kinds == node::Kinds::all() =>
+        {
             report.marks.missing()
         }
         Sum::Node(_) | Sum::Completion(_) => vec![],
@@ -116,6 +120,7 @@ fn one(options: &Options, seed: u64) -> Result<Sum, Violation> {
     match options.profile {
         Profile::Node => node::run_seed(seed, &options.kinds).map(Box::new).map(Sum::Node),
         Profile::Completion => completion::run(seed).map(Box::new).map(Sum::Completion),
+        Profile::Scenario(scenario) => scenario.run(seed).map(Box::new).map(Sum::Node),
     }
 }
 

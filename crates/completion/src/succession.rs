@@ -80,10 +80,19 @@ impl Home {
         u32::try_from(self.later.len()).unwrap_or(u32::MAX)
     }
 
+    fn all(&self) -> impl Iterator<Item = &Life> {
+        let first = self.spec.iter().flat_map(|spec| spec.home.iter());
+        first.chain(self.later.iter().flatten())
+    }
+
     /// Whether the peer is or was of a home group.
     pub(crate) fn ever_had(&self, peer: PeerId) -> bool {
-        let first = self.spec.iter().flat_map(|spec| spec.home.iter());
-        first.chain(self.later.iter().flatten()).any(|life| life.peer == peer)
+        self.all().any(|life| life.peer == peer)
+    }
+
+    /// Whether this very life is or was of one.
+    fn had(&self, life: Life) -> bool {
+        self.all().any(|other| *other == life)
     }
 }
 
@@ -153,7 +162,8 @@ impl Completion {
     /// Whether this member of the mesh may join the group: it is here, and has not forgotten anything.
     fn is_fit(&self, life: &Life) -> bool {
         let here = self.members.is_known(*life) && !self.members.is_down(*life);
-        let keeps = self.home.backs.get(&life.peer) == Some(life) || !self.home.ever_had(life.peer);
+        let back = self.home.backs.get(&life.peer) == Some(life);
+        let keeps = back || self.home.had(*life) || !self.home.ever_had(life.peer);
         let inside = self.home.lives.iter().any(|other| other.peer == life.peer);
         here && keeps && !inside
     }

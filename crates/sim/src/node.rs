@@ -33,6 +33,7 @@ mod links;
 mod majority;
 mod plan;
 mod process;
+mod scenarios;
 mod shrink;
 mod sky;
 mod swarm;
@@ -44,6 +45,7 @@ mod world;
 
 pub use faults::{Disk, Fault, KINDS};
 pub use plan::{Job, Kinds, Peer, Plan, Strike, When};
+pub use scenarios::Scenario;
 pub use shrink::{Shrunk, shrink};
 pub use text::BadPlan;
 
@@ -89,6 +91,8 @@ pub struct Report {
     pub reborn: u64,
     /// Runs whose majority was lost for good: nothing is promised then.
     pub waived: u64,
+    /// Accepted jobs without a verdict: a majority of their newest home group is gone for good.
+    pub lost_homes: u64,
     /// Live peers believed dead.
     pub false_downs: u64,
     /// Deaths in good weather whose detection was judged, by observers.
@@ -103,6 +107,10 @@ pub struct Report {
     pub marks: Marks,
     /// Virtual time, summed.
     pub virtual_time: Duration,
+    /// From the last fault until all live peers knew one view of exactly them, summed and longest.
+    pub one_view_sum: Duration,
+    /// The longest of these.
+    pub one_view_max: Duration,
     /// From the last fault until all was well, summed and longest.
     pub healed_sum: Duration,
     /// The longest of these.
@@ -133,6 +141,7 @@ impl Report {
             (&mut self.views, other.views),
             (&mut self.reborn, other.reborn),
             (&mut self.waived, other.waived),
+            (&mut self.lost_homes, other.lost_homes),
             (&mut self.false_downs, other.false_downs),
             (&mut self.detections, other.detections),
             (&mut self.takeovers, other.takeovers),
@@ -144,6 +153,8 @@ impl Report {
         }
         self.marks.merge(&other.marks);
         self.virtual_time += other.virtual_time;
+        self.one_view_sum += other.one_view_sum;
+        self.one_view_max = self.one_view_max.max(other.one_view_max);
         self.healed_sum += other.healed_sum;
         self.healed_max = self.healed_max.max(other.healed_max);
     }

@@ -17,13 +17,15 @@ use crate::{
 };
 
 /// How often it is looked whether all is well.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(50);
 /// Whoever comes back is back by then.
 const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How far the end of a run has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Goal {
+    /// Whether all knew one view once.
+    united: bool,
     /// Since when all is well.
     settled: Option<Time>,
     watched: Option<(u64, u64)>,
@@ -49,6 +51,7 @@ impl World<'_> {
             self.count_end();
             return;
         }
+        self.note_one_view();
         match (self.unsettled(), self.goal.settled) {
             (Some((oracle, what)), _) if late => self.claim(oracle, Err(what)),
             (Some(_), None) => {}
@@ -65,6 +68,18 @@ impl World<'_> {
         }
         if !self.goal.over {
             self.queue.push(self.now + EVERY, What::Look);
+        }
+    }
+
+    /// When all live peers knew one view of exactly them for the first time since the last fault.
+    fn note_one_view(&mut self) {
+        let running = self.hosts.iter().filter(|host| host.is_running());
+        let live: BTreeSet<Life> = running.map(|host| host.life).collect();
+        if !self.goal.united && self.one_last_view(&live).is_ok() {
+            self.goal.united = true;
+            let took = self.now.since(self.plan.calm);
+            self.report.one_view_sum += took;
+            self.report.one_view_max = self.report.one_view_max.max(took);
         }
     }
 
@@ -103,6 +118,9 @@ impl World<'_> {
         self.report.jobs += self.truth.jobs.len() as u64;
         let tasks = self.truth.jobs.values().map(|job| job.truth.executions.len() as u64);
         self.report.tasks += tasks.sum::<u64>();
+        let truths = self.truth.jobs.values().map(|job| &job.truth);
+        let lost = truths.filter(|it| it.accepted.is_some() && it.verdicts.is_empty());
+        self.report.lost_homes += lost.count() as u64;
         self.report.events += self.report.steps;
     }
 
