@@ -63,7 +63,8 @@ pub(crate) struct Watch<'a> {
     deadline: Option<Instant>,
     /// Lives by process id, or by the first digits of the peer.
     lives: BTreeMap<u32, String>,
-    home: Vec<String>,
+    /// The newest home group that was written of: how many came before it, and its peers' first digits.
+    home: (u64, Vec<String>),
     /// What tasks that nobody can do are missing.
     waiting: BTreeMap<String, Vec<String>>,
     names: BTreeMap<String, String>,
@@ -89,7 +90,7 @@ impl<'a> Watch<'a> {
             accepted,
             deadline: left.map(|left| accepted + left),
             lives: BTreeMap::new(),
-            home: job.home.iter().map(|life| life.peer.short()).collect(),
+            home: (0, job.home.iter().map(|life| life.peer.short()).collect()),
             waiting: BTreeMap::new(),
             names: BTreeMap::new(),
             informed: BTreeSet::new(),
@@ -205,6 +206,12 @@ impl<'a> Watch<'a> {
                 LogEvent::TaskPlaced { key, .. } => {
                     self.waiting.remove(key);
                 }
+                LogEvent::HomeChanged { job: of, generation, home }
+                    if *of == job && self.home.0 < *generation =>
+                {
+                    let peer = |life: &String| life.split('.').next().map(str::to_owned);
+                    self.home = (*generation, home.iter().filter_map(peer).collect());
+                }
                 LogEvent::JobVerdict { job: of, .. } if *of == job => {
                     self.informed.insert(line.peer.clone());
                 }
@@ -227,7 +234,7 @@ impl<'a> Watch<'a> {
                 fleet.life(*index).is_some_and(|life| life.split('.').next() == Some(peer.as_str()))
             })
         };
-        self.home.iter().map(of_peer).collect()
+        self.home.1.iter().map(of_peer).collect()
     }
 
     /// Newcomers cannot help: these peers are all there will be.
