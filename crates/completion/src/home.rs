@@ -171,6 +171,9 @@ impl Completion {
         if newer {
             self.tell_returned(from);
         }
+        // Whoever hears of the job by this alone is open from now on, and nobody else knows it: not whoever
+        // will announce the verdict, who need not be the one that returned.
+        self.ask_later();
     }
 
     /// Tasks that waited for an earlier life of a home peer are offered to the one that will execute

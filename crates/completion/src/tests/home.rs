@@ -189,3 +189,13 @@ fn a_submission_that_nobody_acknowledges_asks_for_the_verdict() {
     assert!(verdict(&peer.hears(life(2, 2), announce(&group()))).is_some());
     assert_eq!(asked(&peer.wait(ms(60_000))), []);
 }
+
+/// Whoever comes back need not be who announces the verdict, and who announces it need not have met this
+/// life: node seeds 37260, 63202, 97108.
+#[test]
+fn a_life_that_knows_a_job_by_a_return_alone_asks_for_the_verdict() {
+    let mut peer = Peer::new(life(4, 1));
+    peer.up(life(2, 2));
+    assert_eq!(to(&peer.hears(life(2, 2), Message::HomeBack), life(2, 2)), [Message::HomeBackAck]);
+    assert_eq!(asked(&peer.wait(ms(2_000))), [life(2, 2)]);
+}
