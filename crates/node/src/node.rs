@@ -322,6 +322,7 @@ impl Node {
             };
             self.steps.push_back(Step::completion(job, input));
         }
+        self.tell_unmet(&[job]);
     }
 
     pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {

@@ -1,7 +1,9 @@
 //! What healing and mesh say about life, views and the majority, for everybody else. Translations only.
 
+use std::collections::BTreeSet;
+
 use formic_completion::Input as JobInput;
-use formic_core::Life;
+use formic_core::{JobId, Life};
 use formic_healing::{
     Busy, Effect as HealingEffect, Event as Verdict, Input as HealingInput, Standing,
 };
@@ -168,8 +170,23 @@ impl Node {
         if held { Event::QuorumHeld } else { Event::QuorumLost }
     }
 
+    /// Members of the view of which nothing was heard here may still work for others.
+    pub(crate) fn tell_unmet(&mut self, jobs: &[JobId]) {
+        let told: BTreeSet<Life> = self.healing.told().into_iter().map(|(life, _)| life).collect();
+        let members = self.healing.view().into_iter().flat_map(|view| &view.members);
+        let lives = members.map(|member| member.life);
+        let unmet = lives.filter(|life| *life != self.me && !told.contains(life));
+        for life in unmet.collect::<Vec<_>>() {
+            let unmet = |job: &JobId| Step::completion(*job, JobInput::Unmet { life });
+            self.steps.extend(jobs.iter().map(unmet));
+        }
+    }
+
     /// An operator who forced this view hears that it is there.
     fn on_view(&mut self, view: &std::sync::Arc<formic_core::View>) {
+        let open = self.jobs.iter().filter(|(_, entry)| !entry.completion.is_closed());
+        let open: Vec<JobId> = open.map(|(job, _)| job).collect();
+        self.tell_unmet(&open);
         if view.forced.is_some()
             && let Some(client) = self.operator.take()
         {
