@@ -380,7 +380,8 @@ impl Node {
 
     fn leave_when_idle(&mut self) {
         let Leaving::Until(at) = self.leaving else { return };
-        if !self.work.is_running() || at <= self.now {
+        let is_idle = !self.work.is_running() && !self.exclusive.is_committing();
+        if is_idle || at <= self.now {
             self.leaving = Leaving::Left;
             self.steps.push_back(Step::Mesh(formic_mesh::Input::Leave));
         }
