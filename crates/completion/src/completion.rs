@@ -362,6 +362,10 @@ impl Completion {
                 self.on_down(life);
                 Ok(())
             }
+            Input::Unmet { life } => {
+                self.members.note_unmet(life);
+                Ok(())
+            }
             Input::Spawn { owner, index, descriptor, mode } => {
                 self.on_spawn(owner, index, descriptor, mode)
             }

@@ -196,6 +196,9 @@ impl Completion {
             self.tell_returned(from);
             self.review_home();
         }
+        // Whoever hears of the job by this alone is open from now on, and nobody else knows it: not whoever
+        // will announce the verdict, who need not be the one that returned.
+        self.ask_later();
     }
 
     /// Tasks that waited for an earlier life of a home peer are offered to the one that will execute
@@ -483,9 +486,9 @@ impl Completion {
             self.closed.is_none() && (self.home.origin == Origin::Submitted || !self.sees_quorum());
         if waits || !self.lower_ranks_are_gone(rank) {
             self.home.reign = Reign::No;
-            if rank > 0 {
-                self.ask_later();
-            }
+            // The others may have ended the job without this life, and live on as lives that it waits for no
+            // more and that have nothing to say of their own: also rank 0 asks.
+            self.ask_later();
             return;
         }
         let since = match self.home.reign {

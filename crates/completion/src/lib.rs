@@ -67,8 +67,9 @@
 //! whom it excluded. From the project's own specification: the home group has up to 7 lives instead of
 //! 3, because its size is the mesh's choice of how many losses a job survives; `accepted` and `taken`
 //! are always explicit, also where a session could infer them; an `Anomaly` is held back for one lease,
-//! then reported, and the verdict is announced all the same, since `Complete` does not rest on the
-//! counts; a return has an acknowledgement of its own (`HomeBackAck`); attempts count from 1;
+//! then reported, unless its author never met some life of the mesh, whose counts are then missing, and the
+//! verdict is announced all the same, since `Complete` does not rest on the counts; a return has an
+//! acknowledgement of its own (`HomeBackAck`); attempts count from 1;
 //! an open life that hears nothing asks one member after the other for the verdict (`Ask`);
 //! `paused(until)`, a query of newborn lives (T3e) and gossip of the verdict are not built.
 

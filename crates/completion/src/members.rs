@@ -1,6 +1,6 @@
 //! Who belongs to the job, and what the failure detector says of them (T11 to T13).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formic_core::{Incarnation, Key, Life, PeerId, rule};
 
@@ -18,6 +18,8 @@ enum Presence {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Members {
     peers: BTreeMap<PeerId, (Incarnation, Presence)>,
+    /// Lives that belong to the mesh and were never met here.
+    unmet: BTreeSet<Life>,
 }
 
 impl Members {
@@ -57,7 +59,22 @@ impl Members {
         self.peers.iter().filter_map(member).collect()
     }
 
+    /// It is in a view: it may work for others.
+    pub(crate) fn note_unmet(&mut self, life: Life) {
+        if !self.is_known(life) {
+            self.unmet.insert(life);
+        }
+    }
+
+    /// Whether there is or was a life that nobody here met, and which therefore seals for others only.
+    pub(crate) fn has_unmet(&self) -> bool {
+        !self.unmet.is_empty()
+    }
+
     fn set(&mut self, life: Life, presence: Presence) {
+        if presence != Presence::NeverSeen {
+            self.unmet.remove(&life);
+        }
         self.peers.insert(life.peer, (life.incarnation, presence));
     }
 }

@@ -27,8 +27,8 @@ enum Doubt {
     None,
     /// The verdict is held back: a member may not have been met yet.
     Held,
-    /// Held back for a lease, then reported.
-    Reported,
+    /// Held back for a lease; reported, if the counts should have been complete.
+    Over,
 }
 
 /// Whether what all members did for the job is in some seal.
@@ -196,7 +196,7 @@ impl Completion {
         let (Some(decree), Some(spec)) = (self.home.decided.clone(), self.home.spec.clone()) else {
             return;
         };
-        if self.wave.doubt != Doubt::Reported && self.disagreement(&decree).is_some() {
+        if self.wave.doubt != Doubt::Over && self.disagreement(&decree).is_some() {
             self.wave.doubt = Doubt::Held;
             self.timers.arm(Timer::Anomaly, self.now + self.config.lease);
             return;
@@ -240,15 +240,18 @@ impl Completion {
     }
 
     /// A disagreement that lasts is reported before the verdict is announced all the same: holding
-    /// it back for ever would make a lost counter a lost job.
+    /// it back for ever would make a lost counter a lost job. Where a life of the mesh was never met here its
+    /// part is in no seal: the counts are short, and prove nothing.
     pub(crate) fn on_anomaly_timer(&mut self) {
         let Some(decree) = self.home.decided.clone() else { return };
         if self.closed.is_none()
             && self.wave.doubt == Doubt::Held
             && let Some(what) = self.disagreement(&decree)
         {
-            self.wave.doubt = Doubt::Reported;
-            self.event(Event::Anomaly { what });
+            self.wave.doubt = Doubt::Over;
+            if !self.members.has_unmet() {
+                self.event(Event::Anomaly { what });
+            }
         }
     }
 

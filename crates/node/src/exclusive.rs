@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Whoever waits for a lease to end, or for keepers that do not answer, gives the slot back, and gets one
-//! again with the claim (`Seating`).
+//! again with the claim (`Seating`); a result that waits for them needs none.
 //! The claim of a body that is being stopped is kept until it stands still: nobody begins before.
 //!
 //! A job's home group keeps the claims of its exclusive tasks: whatever loses them, a majority of the
@@ -95,7 +95,7 @@ struct Run {
     phase: Phase,
     /// Whether work and completion still count on it: then a body that stands still is begun anew.
     wanted: bool,
-    /// Where it waits for its claim: others need the slot while it may take long.
+    /// Where it waits for its keepers: others need the slot while it may take long.
     place: Place,
 }
 
@@ -127,6 +127,11 @@ impl Exclusive {
 
     fn may_commit(&self, task: TaskId) -> bool {
         self.claims.get(&task.job).is_some_and(|claims| claims.may_commit(register(task)))
+    }
+
+    /// Whether a body ended whose result is not decided: its slot may be another's by now.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.runs.values().any(|run| run.wanted && run.phase == Phase::Committing)
     }
 
     pub(crate) const fn asks_at(&self) -> Option<Time> {
@@ -479,7 +484,9 @@ impl Node {
     /// Others run meanwhile: whoever held it last may be gone, or the keepers may, for good.
     fn stand_up(&mut self, task: TaskId) {
         if let Some(run) = self.exclusive.runs.get_mut(&task)
-            && run.phase == Phase::Asking
+            && matches!(run.phase, Phase::Asking | Phase::Committing)
+            // A task that was given up while its result is decided has no slot any more.
+            && run.wanted
             && run.place == Place::Seated
         {
             run.place = Place::Standing;

@@ -324,16 +324,7 @@ impl Node {
             };
             self.steps.push_back(Step::completion(job, input));
         }
-        self.tell_members(job);
-    }
-
-    /// Who is in the committed view: a job's home group follows it.
-    pub(crate) fn tell_members(&mut self, job: JobId) {
-        if let Some(view) = self.healing.view() {
-            let lives = view.lives().collect();
-            let members = formic_completion::Input::Members { lives };
-            self.steps.push_back(Step::completion(job, members));
-        }
+        self.tell_view(&[job]);
     }
 
     pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {
@@ -391,7 +382,8 @@ impl Node {
 
     fn leave_when_idle(&mut self) {
         let Leaving::Until(at) = self.leaving else { return };
-        if !self.work.is_running() || at <= self.now {
+        let is_idle = !self.work.is_running() && !self.exclusive.is_committing();
+        if is_idle || at <= self.now {
             self.leaving = Leaving::Left;
             self.steps.push_back(Step::Mesh(formic_mesh::Input::Leave));
         }

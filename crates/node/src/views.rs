@@ -1,7 +1,9 @@
 //! What healing and mesh say about life, views and the majority, for everybody else. Translations only.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use formic_completion::Input as JobInput;
-use formic_core::Life;
+use formic_core::{JobId, Life};
 use formic_healing::{
     Busy, Effect as HealingEffect, Event as Verdict, Input as HealingInput, Standing,
 };
@@ -168,13 +170,26 @@ impl Node {
         if held { Event::QuorumHeld } else { Event::QuorumLost }
     }
 
-    /// Home groups follow the view; an operator who forced it hears that it is there.
-    fn on_view(&mut self, view: &std::sync::Arc<formic_core::View>) {
-        let is_open = |job: &formic_core::JobId| {
-            self.jobs.get(*job).is_some_and(|entry| !entry.completion.is_closed())
-        };
-        let open: Vec<_> = self.jobs.ids().into_iter().filter(is_open).collect();
-        open.into_iter().for_each(|job| self.tell_members(job));
+    /// Home groups follow the view, and members of which nothing was heard here may still work for others.
+    pub(crate) fn tell_view(&mut self, jobs: &[JobId]) {
+        let Some(view) = self.healing.view() else { return };
+        let told: BTreeSet<Life> = self.healing.told().into_iter().map(|(life, _)| life).collect();
+        let lives: Arc<[Life]> = view.lives().collect();
+        let unmet = lives.iter().filter(|life| **life != self.me && !told.contains(life));
+        let unmet = unmet.map(|life| JobInput::Unmet { life: *life });
+        let members = JobInput::Members { lives: Arc::clone(&lives) };
+        let inputs: Vec<JobInput> = unmet.chain([members]).collect();
+        for job in jobs {
+            let steps = inputs.iter().cloned().map(|input| Step::completion(*job, input));
+            self.steps.extend(steps);
+        }
+    }
+
+    /// An operator who forced this view hears that it is there.
+    fn on_view(&mut self, view: &Arc<formic_core::View>) {
+        let open = self.jobs.iter().filter(|(_, entry)| !entry.completion.is_closed());
+        let open: Vec<JobId> = open.map(|(job, _)| job).collect();
+        self.tell_view(&open);
         if view.forced.is_some()
             && let Some(client) = self.operator.take()
         {

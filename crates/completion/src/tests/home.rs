@@ -163,6 +163,15 @@ fn without_a_majority_of_the_mesh_the_result_waits() {
     assert!(completes(&peer.feed(Input::Quorum { held: true })));
 }
 
+/// Whom somebody asks for the verdict.
+fn asked(out: &[Effect]) -> Vec<Life> {
+    let ask = |effect: &Effect| match effect {
+        Effect::Send { to, message: Message::Ask } => Some(*to),
+        _ => None,
+    };
+    out.iter().filter_map(ask).collect()
+}
+
 /// Whoever was to tell this life may be dead: it asks one after the other, slower and slower.
 #[test]
 fn an_open_life_asks_for_the_verdict() {
@@ -170,16 +179,37 @@ fn an_open_life_asks_for_the_verdict() {
     peer.up(life(1, 1));
     peer.up(life(3, 1));
     peer.hears(life(1, 1), work(child(root(), 0, "p"), "p", life(1, 1), root()));
-    let asked = |out: &[Effect]| {
-        let ask = |effect: &Effect| match effect {
-            Effect::Send { to, message: Message::Ask } => Some(*to),
-            _ => None,
-        };
-        out.iter().filter_map(ask).collect::<Vec<_>>()
-    };
     assert_eq!(asked(&peer.wait(ms(1_999))), []);
     assert_eq!(asked(&peer.wait(ms(1))), [life(1, 1)]);
     assert_eq!(asked(&peer.wait(ms(2_000))), [life(3, 1)]);
     let hour = peer.wait(ms(3_600_000));
     assert!(asked(&hour).len() < 40, "slower and slower: {}", asked(&hour).len());
+}
+
+/// The group may have ended the job without the life that submitted it, cut off before it heard an
+/// acknowledgement, and then have died or begun new lives, to which it says nothing else. Node seed 34742.
+#[test]
+fn a_submission_that_nobody_acknowledges_asks_for_the_verdict() {
+    let mut peer = Peer::new(life(1, 1));
+    peer.up(life(2, 1));
+    peer.up(life(3, 1));
+    peer.feed(Input::Submit { spec: spec(&group()) });
+    peer.up(life(2, 2));
+    peer.down(life(3, 1));
+    assert_eq!(asked(&peer.wait(ms(2_000))), [life(2, 2)]);
+    assert!(verdict(&peer.hears(life(2, 2), announce(&group()))).is_some());
+    assert_eq!(asked(&peer.wait(ms(60_000))), []);
+}
+
+/// Whoever comes back need not be who announces the verdict, and who announces it need not have met this
+/// life: node seeds 37260, 63202, 97108.
+#[test]
+fn a_life_that_knows_a_job_by_a_return_alone_asks_for_the_verdict() {
+    let mut peer = Peer::new(life(4, 1));
+    peer.up(life(2, 2));
+    assert_eq!(
+        to(&peer.hears(life(2, 2), Message::HomeBack { generation: 0 }), life(2, 2)),
+        [Message::HomeBackAck]
+    );
+    assert_eq!(asked(&peer.wait(ms(2_000))), [life(2, 2)]);
 }

@@ -83,6 +83,28 @@ fn a_disagreement_is_held_back_and_reported() {
     assert!(verdict(&peer.attests(&out)).is_some());
 }
 
+/// A life of the mesh that worked for others and left before it was met here is in no seal: its counts are
+/// missing, which is no anomaly. Node seed 44420.
+#[test]
+fn a_life_that_was_never_met_explains_a_disagreement() {
+    for met in [false, true] {
+        let mut peer = Peer::alone(life(1, 1));
+        peer.up(life(2, 1));
+        peer.feed(Input::Unmet { life: life(2, 1) });
+        peer.feed(Input::Unmet { life: life(3, 1) });
+        peer.ends(root());
+        peer.hears(life(2, 1), Message::Sealed { seal: Seal { sent: 1, ..Seal::default() } });
+        if met {
+            peer.up(life(3, 1));
+            peer.hears(life(3, 1), sealed());
+        }
+        let out = peer.wait(Config::default().lease);
+        let reported = |event: &Event| matches!(event, Event::Anomaly { .. });
+        assert_eq!(events(&out).iter().any(reported), met, "met, it explains nothing: {out:?}");
+        assert!(verdict(&peer.attests(&out)).is_some());
+    }
+}
+
 /// The counts were short because a member had not been met yet.
 #[test]
 fn a_member_that_is_met_in_time_ends_the_disagreement() {

@@ -102,3 +102,22 @@ fn a_cancelled_job_lets_its_exclusive_tasks_go() {
     world.run_for(10_000_000);
     assert_eq!(world.fences.len(), before, "nothing starts afterwards");
 }
+
+/// Bodies that ended while their keepers died for good hold no slots: other jobs go on. Node seed 80230.
+#[test]
+fn results_that_are_never_decided_hold_no_slots() {
+    let mut world = World::of(3);
+    world.submit(1, tree(1, 250, EXCLUSIVE.0));
+    (3..8).for_each(|n| world.start(n));
+    let busy = |world: &World| (3..8).all(|n| world.fences.iter().any(|start| start.1 == n));
+    while !busy(&world) {
+        world.run_for(1_000);
+    }
+    // Two of its three keepers.
+    [0, 2].into_iter().for_each(|n| world.crash(n));
+    world.run_for(5_000_000);
+    assert!(world.count(|event| matches!(event, Event::TaskUndecided { .. })) > 0);
+    let job = world.submit(3, tree(1, 12, "t"));
+    world.run_for(60_000_000);
+    world.assert_complete(job, 12);
+}

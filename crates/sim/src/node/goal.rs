@@ -26,8 +26,10 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 pub(super) struct Goal {
     /// Whether all knew one view once.
     united: bool,
-    /// Since when all is well.
+    /// Since when all is well, or somebody learnt of the end of a job.
     settled: Option<Time>,
+    /// How often that was, as of the last look.
+    verdicts: u64,
     watched: Option<(u64, u64)>,
     over: bool,
     /// Messages about work so far.
@@ -43,6 +45,8 @@ impl Goal {
 impl World<'_> {
     /// Whether all is well by now; the last look decides.
     pub(super) fn look(&mut self) {
+        let is_news = self.report.verdicts > self.goal.verdicts;
+        self.goal.verdicts = self.report.verdicts;
         let late = self.now > self.plan.calm + heals::HOLD;
         if self.now > self.plan.calm + GIVEN_UP && !self.is_majority_alive() {
             self.note(Detail::Brief, None, || "the majority is lost for good".to_owned());
@@ -63,6 +67,11 @@ impl World<'_> {
                 let healed = self.now.since(self.plan.calm);
                 self.report.healed_sum += healed;
                 self.report.healed_max = self.report.healed_max.max(healed);
+            }
+            // All may be well while a job goes on that nobody was promised: one whose submitter died before it
+            // was acknowledged, and went on from its disk. What is said about it is no idle talk before it ends.
+            (None, Some(_)) if is_news => {
+                (self.goal.settled, self.goal.watched) = (Some(self.now), None);
             }
             (None, Some(since)) => self.watch(since),
         }

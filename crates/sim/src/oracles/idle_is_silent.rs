@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-/// After the last job and the last quarrel, late acknowledgements may still be on their way.
+/// After the last job and the last quarrel, late acknowledgements may still be on their way. The last job
+/// may be one that nobody was promised and that ends long after all others.
 pub const SETTLES: Duration = Duration::from_millis(3_000);
 /// Then this long is watched.
 pub const WATCHED: Duration = Duration::from_millis(1_000);
