@@ -307,7 +307,7 @@ impl Completion {
             return Ok(());
         }
         // Earlier registers have decided who follows them; of later ones this life hears from its home group.
-        if generation != self.home.generation() {
+        if generation != self.home.generation() && rule!("completion/generation") {
             let asks = matches!(message, Prepare { .. } | Accept { .. });
             if generation < self.home.generation() && asks {
                 self.tell_succession(from);

@@ -17,7 +17,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use formic_core::{Digest, JobId, Life, PeerId, Time};
+use formic_core::{Digest, JobId, Life, PeerId, Time, rule};
 
 use crate::{
     Completion, Effect, Event, JobSpec, Message, Record, Ruling,
@@ -164,6 +164,7 @@ impl Completion {
         let here = self.members.is_known(*life) && !self.members.is_down(*life);
         let back = self.home.backs.get(&life.peer) == Some(life);
         let keeps = back || self.home.had(*life) || !self.home.ever_had(life.peer);
+        let keeps = keeps || !rule!("completion/forgotten");
         let inside = self.home.lives.iter().any(|other| other.peer == life.peer);
         here && keeps && !inside
     }
@@ -180,7 +181,9 @@ impl Completion {
             self.home.origin = Origin::Accepted;
             self.event(Event::Accepted);
         }
-        if let Some(decree) = self.home.wanted.clone() {
+        if let Some(decree) = self.home.wanted.clone()
+            && rule!("completion/outlives")
+        {
             self.rule(decree);
         }
         self.review_home();

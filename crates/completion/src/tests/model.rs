@@ -22,7 +22,7 @@ mod world;
 use settle::{InFlight, settles};
 use step::{Local, Step};
 use trees::Tree;
-use world::{Action, Faults, PEERS, World};
+use world::{Action, Faults, PEERS, Views, World};
 
 /// A child that was given up so often is not followed further: a stale `unknown` could repeat it for ever.
 const ATTEMPTS: u16 = 3;
@@ -39,6 +39,7 @@ struct Job {
     tree: Tree,
     home: usize,
     faults: Faults,
+    views: Views,
     #[expect(
         clippy::disallowed_types,
         reason = "the checker shares the model between its threads"
@@ -64,7 +65,7 @@ impl Model for Job {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(&self.tree, self.home, self.faults)]
+        vec![World::new(&self.tree, self.home, (self.faults, self.views))]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -81,6 +82,8 @@ impl Model for Job {
                 actions.push(Action::Crash(peer));
             }
         }
+        let untold = world.untold().into_iter();
+        actions.extend(untold.map(|(observer, lives)| Action::View(observer, lives)));
         let told = world.corrections().into_iter();
         actions.extend(told.map(|(observer, life, up)| Action::Tell(observer, life, up)));
         for peer in (0..PEERS).filter(|_| world.left.restarts > 0) {
@@ -113,6 +116,7 @@ impl Model for Job {
                 world.left.suspicions -= 1;
                 (observer, before.news((life, false)))
             }
+            Action::View(observer, lives) => (observer, Local::View(lives)),
             Action::Crash(peer) => {
                 world.left.crashes -= 1;
                 world.crash(peer);
@@ -138,10 +142,10 @@ impl Model for Job {
         vec![
             Property::always(SAFE, |_, world: &World| world.broken.is_none()),
             Property::always(SETTLES_LOST, |job: &Self, world| {
-                settles(&job.tree, job.home, world, InFlight::Lost)
+                settles(&job.tree, world, InFlight::Lost)
             }),
             Property::always(SETTLES_DELIVERED, |job: &Self, world| {
-                settles(&job.tree, job.home, world, InFlight::Delivered)
+                settles(&job.tree, world, InFlight::Delivered)
             }),
             Property::sometimes(COMPLETES, |_, world: &World| {
                 world.live().all(|(_, host)| host.machine.is_closed())
@@ -160,10 +164,14 @@ enum Bound {
 }
 
 /// Explores one model, breadth first; prints its row of the table.
-#[expect(clippy::disallowed_types, reason = "how long it takes is part of the row")]
 fn explore(tree: usize, home: usize, faults: Faults, bound: Bound) {
+    explore_with(tree, (home, Views::Untold), faults, bound);
+}
+
+#[expect(clippy::disallowed_types, reason = "how long it takes is part of the row")]
+fn explore_with(tree: usize, (home, views): (usize, Views), faults: Faults, bound: Bound) {
     let start = std::time::Instant::now();
-    let job = Job { tree: Tree::new(tree), home, faults, steps: Default::default() };
+    let job = Job { tree: Tree::new(tree), home, faults, views, steps: Default::default() };
     let mut checker = job.checker().finish_when(stateright::HasDiscoveries::AnyFailures);
     if let Bound::Visits(visits) = bound {
         checker = checker.target_state_count(visits);
@@ -171,7 +179,7 @@ fn explore(tree: usize, home: usize, faults: Faults, bound: Bound) {
     let checker = checker.spawn_bfs().join();
     let Faults { crashes, restarts, suspicions } = faults;
     println!(
-        "| t{tree} | {home} | {crashes} | {restarts} | {suspicions} | {} | {} | {:.1} s | {bound:?} |",
+        "| t{tree} | {home} {views:?} | {crashes} | {restarts} | {suspicions} | {} | {} | {:.1} s | {bound:?} |",
         checker.unique_state_count(),
         checker.max_depth(),
         start.elapsed().as_secs_f64(),
@@ -243,4 +251,17 @@ fn deeper_with_restarts() {
     for tree in 1..=4 {
         explore(tree, 2, faults(1, 1, 0), Bound::Visits(400_000));
     }
+}
+
+/// The home group grows from one life to three as views are told, in any order with everything else.
+#[test]
+fn a_home_group_that_grows_loses_nothing() {
+    explore_with(3, (1, Views::Told), faults(0, 0, 0), Bound::Visits(150_000));
+    explore_with(3, (1, Views::Told), faults(1, 0, 0), Bound::Visits(150_000));
+}
+
+/// A home group of three that loses one goes on as two.
+#[test]
+fn a_home_group_that_shrinks_loses_nothing() {
+    explore_with(3, (3, Views::Told), faults(1, 0, 0), Bound::Visits(150_000));
 }

@@ -19,21 +19,23 @@ pub(super) enum InFlight {
 }
 
 /// Whether some life is left that can end the job: a quorum that keeps it, or one that knows the verdict.
-fn can_end(world: &World, home: usize) -> bool {
+fn can_end(world: &World) -> bool {
     let knows = |host: &Host| host.alive && host.machine.is_closed();
     if world.verdict.is_some() {
         return world.hosts.iter().any(|host| knows(host) && host.keeps_home());
     }
-    let ranks = (0..home).filter(|rank| {
-        let host = &world.hosts[*rank];
+    let (_, home) = world.newest_home();
+    let keeps = |(_, life): &(usize, &Life)| {
+        let host = &world.hosts[index(**life)];
         host.alive && host.keeps_home()
-    });
-    formic_register::is_quorum(&ranks.collect(), home, 0)
+    };
+    let ranks = home.iter().enumerate().filter(keeps).map(|(rank, _)| rank);
+    formic_register::is_quorum(&ranks.collect(), home.len(), 0)
 }
 
 /// Whether all live peers learn the verdict and fall silent.
-pub(super) fn settles(tree: &Tree, home: usize, from: &World, in_flight: InFlight) -> bool {
-    if !can_end(from, home) {
+pub(super) fn settles(tree: &Tree, from: &World, in_flight: InFlight) -> bool {
+    if !can_end(from) {
         return true;
     }
     let mut world = from.clone();
@@ -51,6 +53,8 @@ pub(super) fn settles(tree: &Tree, home: usize, from: &World, in_flight: InFligh
             (index(envelope.to), Local::Deliver(0, envelope))
         } else if let Some((observer, life, up)) = world.corrections().first().copied() {
             (observer, world.news((life, up)))
+        } else if let Some((peer, lives)) = world.untold().first().cloned() {
+            (peer, Local::View(lives))
         } else if let Some((peer, key)) = first_body(&world) {
             (peer, Local::End(key))
         } else if let Some((peer, at)) = next_deadline(&world) {

@@ -28,6 +28,8 @@ pub(super) enum Local {
         up: bool,
         over: bool,
     },
+    /// A view of the mesh was committed.
+    View(Arc<[Life]>),
 }
 
 impl Local {
@@ -38,6 +40,7 @@ impl Local {
             Self::End(key) => print(&(1_u64, key)),
             Self::Fire(timer) => print(&(2_u64, timer)),
             Self::Tell { life, up, over } => print(&(3_u64, life, up, over)),
+            Self::View(lives) => print(&(4_u64, lives)),
         }
     }
 
@@ -64,6 +67,10 @@ impl Local {
                     host.told.insert(life, *up);
                 }
                 if *up { Input::Up { life } } else { Input::Down { life } }
+            }
+            Self::View(lives) => {
+                host.viewed = Some(Arc::clone(lives));
+                Input::Members { lives: Arc::clone(lives) }
             }
         }
     }

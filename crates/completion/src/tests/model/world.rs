@@ -87,6 +87,8 @@ pub(super) struct Host {
     pub(super) told: BTreeMap<Life, bool>,
     /// Lives whose end it was told.
     pub(super) mourned: BTreeSet<Life>,
+    /// The view it was told last.
+    pub(super) viewed: Option<Arc<[Life]>>,
 }
 
 fn machine(life: Life) -> Completion {
@@ -104,6 +106,7 @@ impl Host {
             bodies: BTreeSet::new(),
             told: BTreeMap::new(),
             mourned: BTreeSet::new(),
+            viewed: None,
         }
     }
 
@@ -126,6 +129,13 @@ pub(super) struct Faults {
     pub(super) suspicions: u8,
 }
 
+/// Whether views of the mesh are part of the model: home groups follow them.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum Views {
+    Untold,
+    Told,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) hosts: [Arc<Host>; PEERS],
@@ -136,6 +146,7 @@ pub(super) struct World {
     pub(super) finished: BTreeSet<Key>,
     pub(super) verdict: Option<Digest>,
     pub(super) left: Faults,
+    pub(super) views: Views,
     /// The first claim that did not hold.
     pub(super) broken: Option<&'static str>,
 }
@@ -168,6 +179,8 @@ pub(super) enum Action {
     /// With what is left of its disk.
     Restart(usize, Vec<Record>),
     Suspect(usize, Life),
+    /// The view of exactly the live ones is told.
+    View(usize, Arc<[Life]>),
 }
 
 impl PartialEq for Action {
@@ -178,7 +191,7 @@ impl PartialEq for Action {
 
 impl World {
     /// All know each other; the job was submitted at peer 0.
-    pub(super) fn new(tree: &Tree, home: usize, left: Faults) -> Self {
+    pub(super) fn new(tree: &Tree, home: usize, (left, views): (Faults, Views)) -> Self {
         let hosts: [Arc<Host>; PEERS] =
             core::array::from_fn(|peer| Arc::new(Host::new(born(peer, 1))));
         let mut world = Self {
@@ -188,6 +201,7 @@ impl World {
             finished: BTreeSet::new(),
             verdict: None,
             left,
+            views,
             broken: None,
         };
         for (observer, other) in pairs() {
@@ -239,6 +253,26 @@ impl World {
         all
     }
 
+    /// Who was not told the newest view, if views are told at all. Two of three decide on one.
+    pub(super) fn untold(&self) -> Vec<(usize, Arc<[Life]>)> {
+        let lives: Arc<[Life]> = self.live().map(|(_, host)| host.life).collect();
+        let told = self.views == Views::Told && lives.len() * 2 > PEERS;
+        let behind = self.live().filter(|(_, host)| told && host.viewed.as_ref() != Some(&lives));
+        behind.map(|(peer, _)| (peer, Arc::clone(&lives))).collect()
+    }
+
+    /// The newest home group on any disk, and its generation.
+    pub(super) fn newest_home(&self) -> (usize, Vec<Life>) {
+        let records = self.hosts.iter().flat_map(|host| &host.disk);
+        let groups = records.filter_map(|record| match record {
+            Record::Home { spec, later } => {
+                Some((later.len(), crate::current(spec, later).to_vec()))
+            }
+            _ => None,
+        });
+        groups.max().unwrap_or_default()
+    }
+
     pub(super) fn crash(&mut self, peer: usize) {
         let mut host = (*self.hosts[peer]).clone();
         let dead = host.life;
@@ -246,6 +280,7 @@ impl World {
         host.bodies.clear();
         host.told.clear();
         host.mourned.clear();
+        host.viewed = None;
         host.machine = machine(dead);
         self.put(peer, host);
         Arc::make_mut(&mut self.network).retain(|_, envelope| envelope.to != dead);
