@@ -8,6 +8,7 @@
 //!                                                      | Spawn: Place, ledger entry, Work ...
 //!            <--Signal(done: Fact, tails)------------- body over, every child Done (T5)
 //!   keeper done -> register: Decree -> Complete        (no failure detector so far)
+//!   home life evicted  -> register: Succeed(next group), which has a register of its own
 //!   Probe --------------------------------------------> seal: stop, refuse, report counts
 //!   <--------------------------------------- Sealed
 //!   all sealed or excluded -> statement, signed by a quorum -> Verdict, announced to all
@@ -45,15 +46,19 @@
 //! falls silent (`oracles::nothing_hangs`). Moving a task that its executor handed back costs no respawn
 //! (`tests::ledger::a_returned_child_moves_without_a_respawn`). A result is on a majority's disks before
 //! it is said (`tests::home::the_result_is_decided_by_a_majority`), a verdict on a home life's disk
-//! before it is confirmed (`tests::wave::a_home_life_writes_the_verdict_down_before_it_confirms`). Bad
+//! before it is confirmed (`tests::wave::a_home_life_writes_the_verdict_down_before_it_confirms`). A home
+//! group follows the views of the mesh, so a job outlives all of its first home lives (`tests::succession`;
+//! `formic-sim`'s scenario `shrinking`). Bad
 //! input is refused with its culprit and changes nothing (`tests::refused`). The prototype's ten bugs do
 //! not return (`tests::regress`, `r01` to `r10`). `tests::model` explores this very machine on three
 //! peers: I2, I5, I6, I7, and that from every state found the fault-free continuation reaches the verdict
 //! at all live peers, for five trees, on links that lose, double and reorder, exhaustively without crashes
-//! and, for t1 to t3, with one; bounded with a restart, a second crash, a suspicion, or two home lives.
+//! and, for t1 to t3, with one; bounded with a restart, a second crash, a suspicion, two home lives, or a
+//! home group that grows or shrinks.
 //!
 //! **Limits.** Execution is at least once. Complete needs a majority of the home group; of two home
-//! lives rank 1 never takes over. A home life that took over acts for good: two that act cost
+//! lives rank 1 never takes over. A group that loses its majority between two views loses the job; so does
+//! one that changed 64 times and loses its majority then. A home life that took over acts for good: two that act cost
 //! duplicates. A life that the verdict's author had not met is neither sealed nor listed, and may finish
 //! work that nobody waits for until its lease ends. A member that comes after every life that knew the
 //! verdict has died for good does not learn it. A body that never ends needs a deadline from above. Done
@@ -65,7 +70,8 @@
 //! What is announced is split in two, because a perfect detector is needed for the classical claim
 //! (Mittal, Freiling, Venkatesan, Penso, JPDC 68, 2008): `Complete` asks no detector, the verdict names
 //! whom it excluded. From the project's own specification: the home group has up to 7 lives instead of
-//! 3, because its size is the mesh's choice of how many losses a job survives; `accepted` and `taken`
+//! 3, because its size is the mesh's choice of how many losses a job survives at once, and it is not fixed
+//! at submission but follows the views (module `succession`); `accepted` and `taken`
 //! are always explicit, also where a session could infer them; an `Anomaly` is held back for one lease,
 //! then reported, unless its author never met some life of the mesh, whose counts are then missing, and the
 //! verdict is announced all the same, since `Complete` does not rest on the counts; a return has an

@@ -13,7 +13,8 @@
 //! The claim of a body that is being stopped is kept until it stands still: nobody begins before.
 //!
 //! A job's home group keeps the claims of its exclusive tasks: whatever loses them, a majority of the
-//! group, has lost the job anyway. Other peers ask who it is (`WhoKeeps`).
+//! group, has lost the job anyway. Where another group follows, the claims move to it. Other peers ask who it
+//! is (`WhoKeeps`), and are told when they ask one that was.
 
 use core::time::Duration;
 use std::{

@@ -59,6 +59,7 @@ mod node;
 mod record;
 mod status;
 mod step;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod views;

@@ -3,10 +3,10 @@ use std::{
     sync::Arc,
 };
 
-use formic_completion::{Completion, JobSpec, Message as Job};
+use formic_completion::{Completion, Message as Job};
 use formic_core::{
-    Blame, Capability, Descriptor, Digest, Epoch, Fault, JobId, Key, Life, Member, Outcome, PeerId,
-    Protocol, Random, Sink, Time, earliest, mix, transport::CloseReason,
+    Blame, Capability, Digest, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol, Random,
+    Sink, Time, earliest, mix, transport::CloseReason,
 };
 use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;
@@ -14,7 +14,7 @@ use formic_mesh::Mesh;
 use formic_work::{TaskId, Work};
 
 use crate::{
-    Config, Counters, Effect, Error, Event, Input, Message, Record, RemoteLeave, Reply,
+    Config, Counters, Effect, Error, Event, Input, Message, Record, RemoteLeave,
     exclusive::Exclusive,
     jobs::{Jobs, Submitter},
     step::{Origin, Step},
@@ -42,7 +42,7 @@ pub struct Node {
     pub(crate) operator: Option<Life>,
     pub(crate) published: Published,
     /// Jobs submitted to this life so far.
-    submitted: u64,
+    pub(crate) submitted: u64,
     leaving: Leaving,
     counters: Counters,
     fresh: bool,
@@ -57,9 +57,6 @@ enum Leaving {
     Until(Time),
     Left,
 }
-
-/// Why a peer without a majority refuses what must be decided.
-pub(crate) const NO_QUORUM: &str = "no majority of the mesh is in touch with this peer";
 
 impl Node {
     /// A peer that has not started.
@@ -327,51 +324,6 @@ impl Node {
         self.tell_view(&[job]);
     }
 
-    pub(crate) fn on_submit(&mut self, by: Submitter, root: Arc<Descriptor>, plan: Digest) {
-        let reason = if self.is_leaving() {
-            Some("this peer is leaving")
-        } else if self.healing.view().is_none() {
-            Some("this peer belongs to no mesh yet")
-        } else if self.healing.standing() == Standing::Lost {
-            Some(NO_QUORUM)
-        } else if root.exclusive.is_some() {
-            Some("the root of a job spawns its tasks and cannot be exclusive")
-        } else if self.jobs.is_full() {
-            Some("this peer has 1024 open jobs, its limit")
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            self.refuse(by, reason.to_owned());
-            return;
-        }
-        self.submitted += 1;
-        let epoch = self.healing.view().map_or(Epoch(1), |view| view.epoch);
-        let job = JobId::born_in(epoch, self.me, self.submitted);
-        let home = formic_completion::home_group(job, self.me, self.alive());
-        self.open_informed(job);
-        if let Some(entry) = self.jobs.get_mut(job) {
-            entry.homes = vec![home.clone()];
-            entry.submitter = Some(by);
-        }
-        if let Submitter::Client { life, .. } = by {
-            self.jobs.watch(job, life);
-        }
-        let spec = Arc::new(JobSpec { job, root, plan, home });
-        self.steps.push_back(Step::completion(job, formic_completion::Input::Submit { spec }));
-    }
-
-    pub(crate) fn refuse(&mut self, by: Submitter, reason: String) {
-        match by {
-            Submitter::Local { request } => {
-                self.out.push(Effect::SubmitRefused { request, reason });
-            }
-            Submitter::Client { life, request } => {
-                self.send(life, Message::Reply(Reply::Refused { request, reason }));
-            }
-        }
-    }
-
     pub(crate) fn on_leave(&mut self) {
         if self.leaving == Leaving::Not {
             self.leaving = Leaving::Until(self.now + self.leave_grace);
@@ -509,20 +461,6 @@ impl Node {
     pub(crate) fn sign(&mut self, job: JobId, to: Life, statement: Digest) {
         let (public_key, signature) = crate::attest::sign(&self.secret, statement);
         self.send(to, Message::Attestation { job, statement, public_key, signature });
-    }
-
-    pub(crate) fn cancel(&mut self, job: JobId, reason: String) {
-        let home = self.jobs.home(job).to_vec();
-        if home.iter().any(|life| life.peer == self.me.peer) {
-            let input = formic_completion::Input::Cancel { reason };
-            self.steps.push_back(Step::completion(job, input));
-            return;
-        }
-        let targets = if home.is_empty() { self.alive() } else { home };
-        for to in targets {
-            let request = crate::Request::Cancel { job, reason: reason.clone() };
-            self.send(to, Message::Request(request));
-        }
     }
 
     pub(crate) fn count_stranger(&mut self) {

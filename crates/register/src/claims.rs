@@ -37,10 +37,9 @@
 //! What the everyday ones find without a rule: `tie` and `fence` one fence for two lives (7 steps), `lease`
 //! two unexpired leases (6), `adopt` two results (11), `set-epoch` two results (20).
 //!
-//! **Used** by `formic-node` with one machine per job and one view: the job's home group, which lists the
-//! peers by rank. Everybody else is a guest ([`Input::Guest`]), who claims and keeps nothing. A view per job
-//! does not change yet; what moves with views is for home groups that are refilled. Replicas by the mesh's
-//! views (healing.md 8) were tried: 17 of 1,000 simulated schedules hung, because a task that nobody claimed
+//! **Used** by `formic-node` with one machine per job and one view per home group of the job, which lists the
+//! peers by rank. Everybody else is a guest ([`Input::Guest`]), who claims and keeps nothing. Once the job is
+//! over nothing moves any more ([`Input::Over`]). Replicas by the mesh's views (healing.md 8) were tried: 17 of 1,000 simulated schedules hung, because a task that nobody claimed
 //! before its first replicas were gone was undecidable, and the tasks of closed jobs moved with every view.
 //!
 //! **Limits.** A task whose replicas lost a majority between two views is undecided until enough of

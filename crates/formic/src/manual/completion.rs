@@ -19,12 +19,15 @@
 //!
 //! # What is acknowledged is kept
 //!
-//! [`Peer::submit`](crate::Peer::submit) returns when a majority of the job's home group (three lives, or all of a
-//! smaller mesh) has stored it. From then on the home may die: the next one takes over.
+//! [`Peer::submit`](crate::Peer::submit) returns when a majority of the job's home group (up to seven lives) has stored
+//! it. From then on the home may die: the next one takes over. The group follows the mesh: when a view is committed
+//! without one of its peers, or with more peers than before, those that are left decide who keeps the job from then on.
+//! So a mesh of ten may lose eight one by one while a job runs. What a job does not survive is losing most of its home
+//! group at once, faster than the mesh notices (about a second), unless enough of them come back with their state.
 //!
 //! # What a certificate proves
 //!
-//! [`Verdict::certificate`](crate::Verdict) names the job, the plan's digest, the digest of the root's outcome, the
+//! [`Verdict::certificate`](crate::Verdict) names the job, its home group at the end, the plan's digest, the digest of the root's outcome, the
 //! counts, every sealed life with its report and every excluded life. It carries signatures of a majority of the home
 //! group. It proves that these peers decided this result for this plan. It does not prove that an agent's answer is
 //! right.
