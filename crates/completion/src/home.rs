@@ -275,12 +275,10 @@ impl Completion {
         }
         for record in records {
             match record {
-                Record::Home { .. } => {}
-                Record::Register { generation, record } => {
-                    if generation == self.home.generation() {
-                        votes.push(record);
-                    }
+                Record::Register { generation, record } if generation == self.home.generation() => {
+                    votes.push(record);
                 }
+                Record::Home { .. } | Record::Register { .. } => {}
                 Record::Fact(fact) => {
                     self.early.insert(fact.key, fact);
                 }

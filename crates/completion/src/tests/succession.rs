@@ -59,12 +59,15 @@ fn an_evicted_home_peer_is_replaced() {
     assert!([life(4, 1), life(5, 1)].contains(&next[2]));
     let out = peer.wait(ms(250));
     for heir in &next[1..] {
-        assert!(to(&out, *heir).contains(&put(&[next.clone()])), "{out:?}");
+        assert!(to(&out, *heir).contains(&put(core::slice::from_ref(&next))), "{out:?}");
     }
     peer.hears(next[1], Message::HomeAck { generation: 0 });
     peer.hears(next[2], Message::HomeAck { generation: 1 });
     let out = peer.wait(ms(250));
-    assert!(to(&out, next[1]).contains(&put(&[next.clone()])), "it knows the first group only");
+    assert!(
+        to(&out, next[1]).contains(&put(core::slice::from_ref(&next))),
+        "it knows the first group only"
+    );
     assert_eq!(to(&out, next[2]), []);
 }
 
@@ -115,7 +118,10 @@ fn who_asks_an_old_group_hears_of_the_new_one() {
     let (next, mut peer) = succeeded();
     let ballot = Ballot { round: 2, rank: 2 };
     let message = Message::Register { generation: 0, message: Vote::Prepare { ballot } };
-    assert_eq!(to(&peer.hears(life(3, 1), message), life(3, 1)), [put(&[next.clone()])]);
+    assert_eq!(
+        to(&peer.hears(life(3, 1), message), life(3, 1)),
+        [put(core::slice::from_ref(&next))]
+    );
     let out = peer.hears(life(3, 2), Message::HomeBack { generation: 0 });
     assert!(to(&out, life(3, 2)).contains(&put(&[next])), "{out:?}");
 }
@@ -124,7 +130,7 @@ fn who_asks_an_old_group_hears_of_the_new_one() {
 fn an_heir_keeps_the_job_and_a_dropped_one_does_not() {
     let next = vec![life(1, 1), life(2, 1), life(4, 1)];
     let mut heir = Peer::new(life(4, 1));
-    let out = heir.hears(life(1, 1), put(&[next.clone()]));
+    let out = heir.hears(life(1, 1), put(core::slice::from_ref(&next)));
     let record = Record::Home { spec: spec(&group()), later: vec![next.clone()] };
     assert_eq!(out[0], Effect::Persist(record.clone()));
     assert_eq!(to(&out, life(1, 1)), [Message::HomeAck { generation: 1 }]);

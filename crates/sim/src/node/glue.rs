@@ -203,17 +203,11 @@ impl World<'_> {
             Event::PeerDown { life, reason } => self.on_down(host, life, reason),
             Event::JobAccepted { job, home } => {
                 self.reach(Mark::Accepted);
-                let truth = self.truth.jobs.entry(job).or_default();
-                if truth.generation == 0 {
-                    truth.home = home;
-                }
+                self.truth.jobs.entry(job).or_default().kept_by(0, home);
             }
             Event::HomeChanged { job, generation, home } => {
-                let truth = self.truth.jobs.entry(job).or_default();
-                if truth.generation < generation {
-                    (truth.generation, truth.home) = (generation, home);
-                    self.reach(Mark::HomeChanged);
-                }
+                self.reach(Mark::HomeChanged);
+                self.truth.jobs.entry(job).or_default().kept_by(generation, home);
             }
             Event::HomeTookOver { rank, .. } if rank > 0 => {
                 self.report.takeovers += 1;

@@ -28,6 +28,15 @@ pub(super) struct JobTruth {
     pub(super) exclusive: BTreeMap<Key, Sole>,
 }
 
+impl JobTruth {
+    /// Somebody knows this home group.
+    pub(super) fn kept_by(&mut self, generation: u64, home: Vec<Life>) {
+        if self.home.is_empty() || self.generation < generation {
+            (self.generation, self.home) = (generation, home);
+        }
+    }
+}
+
 /// Everything that really happened.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorldTruth {
