@@ -36,7 +36,6 @@ const PATIENCE_ROUNDS: u32 = 8;
 pub(crate) struct Pool {
     /// By seniority.
     lives: Arc<[Life]>,
-    newest: BTreeMap<PeerId, Life>,
     /// From when on later lives of home peers count as lives without records.
     patience: Time,
 }
@@ -99,8 +98,7 @@ impl Home {
 impl Completion {
     pub(crate) fn on_members(&mut self, lives: Arc<[Life]>) {
         let patience = self.now + self.config.resend * PATIENCE_ROUNDS;
-        let newest = lives.iter().map(|life| (life.peer, *life)).collect();
-        self.home.pool = Some(Pool { lives, newest, patience });
+        self.home.pool = Some(Pool { lives, patience });
         self.review_home();
     }
 
@@ -134,11 +132,13 @@ impl Completion {
     /// and others by rendezvous.
     fn next_home(&self) -> Option<Vec<Life>> {
         let (home, pool) = (&self.home, self.home.pool.as_ref()?);
-        if !pool.newest.contains_key(&self.me.peer) {
+        let newest: BTreeMap<PeerId, Life> =
+            pool.lives.iter().map(|life| (life.peer, *life)).collect();
+        if !newest.contains_key(&self.me.peer) {
             return None;
         }
         let late = pool.patience <= self.now;
-        let stays = |life: &&Life| match pool.newest.get(&life.peer) {
+        let stays = |life: &&Life| match newest.get(&life.peer) {
             Some(newest) => newest <= *life || !late,
             None => false,
         };
