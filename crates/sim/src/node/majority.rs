@@ -1,17 +1,88 @@
-//! Who can reach a majority, in truth.
+//! Who voted for what, and who can reach a majority, in truth.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use formic_core::{Digest, PeerId, View};
+use formic_completion::Record as JobRecord;
+use formic_core::{Digest, JobId, Outcome, PeerId, View};
+use formic_healing::Record as ViewRecord;
+use formic_register::Record as VoteRecord;
 
-use super::world::World;
-use crate::oracles::minority_mute::{self, LAG};
+use super::{
+    glue::{self, Stored},
+    world::World,
+};
+use crate::oracles::minority_mute::{self, LAG, Votes};
 
 impl World<'_> {
-    /// Somebody decides: he could reach a majority of this view until a moment ago.
-    pub(super) fn claim_majority(&mut self, host: usize, view: &Arc<View>, what: &str) {
-        let reachable = self.reachable(host);
-        let result = minority_mute::at_decision(view, &reachable, what);
+    /// Records of a peer are durable, and so are the votes among them, whatever becomes of the peer.
+    pub(super) fn keep(&mut self, host: usize, records: Vec<Stored>) {
+        for record in records {
+            if let Some((value, ballot)) = self.vote(host, &record) {
+                let voters = self.truth.votes.entry(value).or_default().entry(ballot).or_default();
+                voters.insert(self.hosts[host].life.peer);
+            }
+            glue::store(&mut self.hosts[host].disk, core::iter::once(record));
+        }
+    }
+
+    /// The value that a record votes for, if it is a vote, and in which ballot.
+    fn vote(&self, host: usize, record: &Stored) -> Option<(Digest, formic_register::Ballot)> {
+        match record {
+            Stored::View(ViewRecord::Ballot {
+                epoch,
+                record: VoteRecord::Accepted(ballot, cut),
+            }) => {
+                let base = glue::view_of(&self.hosts[host].disk);
+                let next = cut.apply(base.filter(|base| base.epoch == *epoch)?, usize::MAX).ok()?;
+                Some((next.hash(), *ballot))
+            }
+            Stored::Job {
+                job,
+                record: JobRecord::Register(VoteRecord::Accepted(ballot, decree)),
+            } => Some((result_of(*job, &decree.outcome), *ballot)),
+            _ => None,
+        }
+    }
+
+    /// Somebody knows a view that nobody knew before: a quorum of the one before voted for it.
+    pub(super) fn claim_votes(&mut self, host: usize, mesh: Digest, view: &View) {
+        let mut earlier = self.truth.views.iter().filter(|((of, _), _)| *of == mesh);
+        let before = earlier.find(|(_, known)| known.hash() == view.previous);
+        // Founders and operators need no votes.
+        if let (Some((_, before)), None) = (before, &view.forced) {
+            let votes = self.truth.votes.get(&view.hash()).cloned().unwrap_or_default();
+            let is_quorum = |voters: &BTreeSet<PeerId>| before.is_quorum(voters);
+            let decided = minority_mute::at_decision(&votes, is_quorum, "commits a view");
+            self.claim("minority_mute", decided.map_err(|what| format!("p{host} {what}")));
+        }
+    }
+
+    /// Somebody tells a result.
+    pub(super) fn claim_result(&mut self, host: usize, job: JobId, outcome: &Outcome) {
+        let Some(truth) = self.truth.jobs.get(&job) else { return };
+        let is_first = truth.truth.complete.is_none();
+        let home: Vec<PeerId> = truth.home.iter().map(|life| life.peer).collect();
+        let votes: Votes =
+            self.truth.votes.get(&result_of(job, outcome)).cloned().unwrap_or_default();
+        let is_quorum = |voters: &BTreeSet<PeerId>| {
+            let ranks = home.iter().enumerate().filter(|(_, peer)| voters.contains(*peer));
+            formic_register::is_quorum(&ranks.map(|(rank, _)| rank).collect(), home.len(), 0)
+        };
+        // Who keeps a job that nobody was told of is not known.
+        let decided = if home.is_empty() {
+            Ok(())
+        } else {
+            minority_mute::at_decision(&votes, is_quorum, "tells a result")
+        };
+        let mesh = self.hosts[host].node.as_ref().and_then(|node| node.mesh());
+        let known = mesh.zip(self.hosts[host].view);
+        let view = known.and_then(|(mesh, (epoch, _))| self.truth.views.get(&(mesh, epoch)));
+        let told = match view {
+            // What was told before is decided: telling it again decides nothing.
+            Some(view) if is_first => minority_mute::at_result(view, &self.reachable(host)),
+            _ => Ok(()),
+        };
+        let result = decided.and(told);
         self.claim("minority_mute", result.map_err(|what| format!("p{host} {what}")));
     }
 
@@ -57,4 +128,8 @@ impl World<'_> {
         let last = |mesh: &Digest| self.truth.latest(*mesh).is_none_or(decides);
         meshes.iter().all(|mesh| last(mesh) && known(mesh).is_none_or(decides))
     }
+}
+
+fn result_of(job: JobId, outcome: &Outcome) -> Digest {
+    Digest::of(&[job.as_bytes(), outcome.digest().as_bytes()])
 }

@@ -159,10 +159,10 @@ impl World<'_> {
         self.note(Detail::Brief, Some(peer), || format!("p{peer} CRASHES ({life})"));
         self.report.crashes += 1;
         if let Some(effects) = self.hosts[peer].pending.take() {
-            let records: Vec<_> = effects.iter().filter_map(glue::record_of).cloned().collect();
+            let mut records: Vec<_> = effects.iter().filter_map(glue::record_of).cloned().collect();
             let what = [peer as u64, self.hosts[peer].born];
-            let kept = self.draw.index("torn", &what, records.len() + 1);
-            glue::store(&mut self.hosts[peer].disk, records.into_iter().take(kept));
+            records.truncate(self.draw.index("torn", &what, records.len() + 1));
+            self.keep(peer, records);
             self.reach(Mark::TornTurn);
         }
         let completed = |job: &super::truth::JobTruth| {

@@ -343,8 +343,8 @@ impl<'a> World<'a> {
 
     fn durable(&mut self, host: usize) {
         let Some(effects) = self.hosts[host].pending.take() else { return };
-        let records = effects.iter().filter_map(glue::record_of).cloned();
-        glue::store(&mut self.hosts[host].disk, records);
+        let records = effects.iter().filter_map(glue::record_of).cloned().collect();
+        self.keep(host, records);
         self.apply_all(host, effects);
         self.drain(host);
     }
