@@ -101,6 +101,8 @@ impl Chain {
         for view in &self.log {
             let rises = last.is_none_or(|last| last.epoch < view.epoch);
             assert!(rises, "views of rising epochs, not {view:?}");
+            let chains = last.is_none_or(|last| last.hash() == view.previous);
+            assert!(chains, "what is shown to others must chain, {view:?} does not");
             last = Some(view);
         }
         assert!(self.admits.len() <= ADMITS_MAX, "pending admissions are bounded");
@@ -479,7 +481,11 @@ impl Healing {
         // Next in number, but made on another base: both chains are kept, the later one counts.
         if first.epoch == ours.epoch.next() && first.previous != ours.hash() {
             let theirs = Arc::clone(first);
-            self.event(Event::Fork { ours, theirs });
+            self.event(Event::Fork { ours: Arc::clone(&ours), theirs });
+        }
+        // Who showed them may have joined late: what lies between is not known here either.
+        if first.previous != ours.hash() {
+            self.chain.log.clear();
         }
         for view in views {
             self.chain.log.push_back(view);
