@@ -124,13 +124,9 @@ impl Healing {
             _ => None,
         });
         let votes: Vec<_> = votes.collect();
-        let listed = view.member(self.me.life.peer).is_some();
         self.install(view, Origin::Restored);
         if !votes.is_empty() {
             self.vote(VoteInput::Restore(votes))?;
-        }
-        if listed {
-            self.on_admit(self.me);
         }
         Ok(())
     }
@@ -196,6 +192,10 @@ impl Healing {
         self.doubt();
         self.beat_soon();
         self.reassign();
+        if !is_member && self.chain.vote.is_some() {
+            // It votes as its earlier life, whose place it takes.
+            self.on_admit(self.me);
+        }
         if was_member && !is_member {
             let next = self.me.life.incarnation.next();
             self.event(Event::EvictedSelf { epoch: view.epoch, next });
@@ -451,6 +451,15 @@ impl Healing {
         }
         if !views.is_empty() {
             self.send(to, Message::Committed { views });
+        }
+    }
+
+    /// Whoever is turned away by an outsider may find in the newest view that it decides itself.
+    pub(crate) fn on_kin(&mut self, life: Life) {
+        let Some(view) = self.view() else { return };
+        let before = Epoch(view.epoch.0.saturating_sub(1));
+        if self.may_show(life.peer, OBJECTION) {
+            self.show_views(life, before);
         }
     }
 
