@@ -263,8 +263,7 @@ impl Healing {
         let Some(watch) = &mut self.watch else { return };
         self.pace.humble_until = now + watch.rings.interval * 2;
         for place in watch.duties.clone() {
-            let subject = watch.subject_mut(place);
-            subject.heard = subject.heard.max(now);
+            watch.subject_mut(place).watched_from(now, &self.config);
         }
     }
 

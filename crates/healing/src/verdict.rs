@@ -283,8 +283,7 @@ impl Healing {
         let Some(watch) = &mut self.watch else { return };
         let new = watch.assign();
         for place in &new {
-            let subject = watch.subject_mut(*place);
-            subject.heard = subject.heard.max(now);
+            watch.subject_mut(*place).watched_from(now, &self.config);
         }
         new.into_iter().for_each(|place| self.probe(place));
         self.watch_soon();

@@ -104,6 +104,14 @@ impl Subject {
         self.is_condemned() || self.mute
     }
 
+    /// This peer begins to watch it: its silence counts from `at` on. Of one that was never heard the
+    /// time that it has to dial goes on, but it needs as long as all others to beat here.
+    pub(crate) fn watched_from(&mut self, at: Time, config: &Config) {
+        let waits = config.first_timeout.saturating_sub(config.timeout);
+        let from = if self.belief == Belief::Unheard { at - waits } else { at };
+        self.heard = self.heard.max(from);
+    }
+
     /// When its silence has lasted too long.
     pub(crate) fn due(&self, config: &Config) -> Time {
         let silence = match self.belief {
@@ -180,11 +188,10 @@ impl Watch {
             };
             let watched = old.duties.contains(&old.place_of_peer(subject.life().peer));
             let new = &mut self.subjects[usize::from(place)];
-            let heard = subject.heard;
             *new = subject;
             // It did not beat this peer before: its silence counts from half a timeout on.
             if !watched {
-                new.heard = heard.max(now - config.timeout / 2);
+                new.watched_from(now - config.timeout / 2, config);
             }
             new.disputed = None;
             if new.is_condemned()
