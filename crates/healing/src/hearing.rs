@@ -247,7 +247,10 @@ impl Healing {
 
     pub(crate) fn watch_soon(&mut self) {
         let Some(watch) = &self.watch else { return };
-        let due = |place: &Place| watch.subject(*place).due(&self.config);
+        let due = |place: &Place| {
+            let due = watch.subject(*place).due(&self.config);
+            watch.asks_at(*place).map_or(due, |asks| asks.min(due))
+        };
         let first = watch.duties.iter().map(due).min();
         self.timers.silence = earliest(self.timers.silence, first);
     }
