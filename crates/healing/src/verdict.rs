@@ -229,8 +229,11 @@ impl Healing {
         let paused = watch.subject(subject).paused_until.is_some_and(|until| until > now);
         let hears = watch.duties.contains(&subject) && !watch.subject(subject).is_suspect();
         let newest = voices.fresh.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
-        let vouched = watch.vouched(subject, newest);
-        if voices.condemn(needed) && !hears && !paused && !vouched {
+        let vouched = watch.vouched(subject, (newest, voices.fresh.len()));
+        let condemned = voices.condemn(needed)
+            // Where all other processes are silent there is but one voice, as in a mesh of two.
+            || voices.condemn((needed.0, 1)) && self.speaks_alone(subject);
+        if condemned && !hears && !paused && !vouched {
             let life = |place: &Place| watch.subject(*place).life();
             let alerts = voices.fresh.iter().map(|(place, seq)| (life(place), *seq)).collect();
             let lost = voices.lost.iter().map(life).collect();
@@ -383,7 +386,9 @@ impl Healing {
         let (needed, alive) = watch.needed();
         let voices = watch.count(subject, alerts.iter().map(|(life, _)| *life), lost);
         let counted = voices.map_or(0, |(heard, lost)| heard + lost);
-        let enough = counted >= needed && voices.is_some_and(|(heard, _)| heard >= alive);
+        // One voice is enough where the sender knows of no other process (`speaks_alone`): that is no
+        // lie, but only its own process takes its word for it.
+        let enough = counted >= needed && voices.is_some_and(|(heard, _)| heard >= alive.min(1));
         if enough && *reached == epoch {
             return Ok(());
         }
@@ -407,9 +412,13 @@ impl Healing {
             return;
         }
         let Some(place) = watch.place_of(life) else { return };
-        let Evidence::Alerts { alerts, .. } = &evidence else {
+        let Evidence::Alerts { epoch: reached, alerts, .. } = &evidence else {
             return self.condemn(place, evidence);
         };
+        let alone = *reached == epoch && alerts.len() < watch.needed().1;
+        if alone && !watch.is_mate(from) && !self.speaks_alone(place) {
+            return;
+        }
         let subject = watch.subject(place);
         let heard_since = alerts.iter().map(|(_, seq)| *seq).max() < Some(subject.seq);
         if watch.duties.contains(&place) && subject.belief == Belief::Alive && heard_since {
@@ -428,7 +437,8 @@ impl Healing {
         let (Some(watch), Evidence::Alerts { alerts, .. }) = (&self.watch, evidence) else {
             return false;
         };
-        watch.vouched(place, alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0))
+        let newest = alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+        watch.vouched(place, (newest, alerts.len()))
     }
 
     /// This peer heard a member that is held for dead, or would be.

@@ -366,10 +366,12 @@ impl Watch {
         }
     }
 
-    /// Whether enough observers heard beats of this member after number `seq` to take a verdict back.
-    pub(crate) fn vouched(&self, subject: Place, seq: u64) -> bool {
+    /// Whether enough observers heard beats of this member after number `seq` to take back a verdict of
+    /// `alerts` voices: one takes back what one said alone.
+    pub(crate) fn vouched(&self, subject: Place, (seq, alerts): (u64, usize)) -> bool {
         let voices = self.absolved.range((subject, 0)..=(subject, Place::MAX));
-        voices.filter(|(_, heard)| **heard > seq).count() >= self.needed().1
+        let needed = self.needed().1.min(alerts.max(1));
+        voices.filter(|(_, heard)| **heard > seq).count() >= needed
     }
 
     pub(crate) fn mark(&mut self, place: Place) {
