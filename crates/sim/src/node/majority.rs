@@ -9,9 +9,13 @@ use formic_register::Record as VoteRecord;
 
 use super::{
     glue::{self, Stored},
+    host::{Host, State},
     world::World,
 };
-use crate::oracles::minority_mute::{self, LAG, Votes};
+use crate::oracles::{
+    detected_in_time::BEGINNING,
+    minority_mute::{self, LAG, Votes},
+};
 
 impl World<'_> {
     /// Records of a peer are durable, and so are the votes among them, whatever becomes of the peer.
@@ -78,12 +82,21 @@ impl World<'_> {
         let known = mesh.zip(self.hosts[host].view);
         let view = known.and_then(|(mesh, (epoch, _))| self.truth.views.get(&(mesh, epoch)));
         let told = match view {
-            // What was told before is decided: telling it again decides nothing.
-            Some(view) if is_first => minority_mute::at_result(view, &self.reachable(host)),
+            // What was told before is decided: telling it again decides nothing. And whoever has just
+            // begun had no time yet to find out that others do not answer.
+            Some(view) if is_first && !self.is_new(host) => {
+                minority_mute::at_result(view, &self.reachable(host))
+            }
             _ => Ok(()),
         };
         let result = decided.and(told);
         self.claim("minority_mute", result.map_err(|what| format!("p{host} {what}")));
+    }
+
+    /// Whether a peer began so lately that it may wait for others, and others for it.
+    fn is_new(&self, host: usize) -> bool {
+        let Host { began, state, .. } = &self.hosts[host];
+        *state != State::Absent && *began + BEGINNING + LAG >= self.now
     }
 
     /// Peers that this one could hear in the last moments, also through others.
@@ -106,6 +119,8 @@ impl World<'_> {
         // Who stood still until a moment ago may have consented before, and was not cut off from itself.
         let stood = self.truth.stalled.iter().filter(|(_, until)| **until + LAG >= self.now);
         known.extend(stood.map(|(host, _)| *host));
+        // A member that was never heard counts until it had the time to dial, dead or not.
+        known.extend((0..self.hosts.len()).filter(|host| self.is_new(*host)));
         // Whoever is there may have been there under an earlier identity a moment ago.
         let identities = self.of_peer.iter().filter(|(_, host)| known.contains(host));
         identities.map(|(peer, _)| *peer).collect()
