@@ -203,6 +203,7 @@ impl World<'_> {
                     self.reach(Mark::Rejoined);
                 }
                 self.hosts[host].mesh = Some(mesh);
+                self.hosts[host].joined = self.now;
                 if self.truth.jobs.values().any(|job| job.truth.first_verdict.is_none()) {
                     self.reach(Mark::LateJoin);
                 }

@@ -93,10 +93,10 @@ impl World<'_> {
         self.claim("minority_mute", result.map_err(|what| format!("p{host} {what}")));
     }
 
-    /// Whether a peer began so lately that it may wait for others, and others for it.
+    /// Whether a peer began or joined so lately that it may wait for others, and others for it.
     fn is_new(&self, host: usize) -> bool {
-        let Host { began, state, .. } = &self.hosts[host];
-        *state != State::Absent && *began + BEGINNING + LAG >= self.now
+        let Host { began, joined, state, .. } = &self.hosts[host];
+        *state != State::Absent && *began.max(joined) + BEGINNING + LAG >= self.now
     }
 
     /// Peers that this one could hear in the last moments, also through others.
