@@ -30,11 +30,22 @@ impl Healing {
             self.returned.remove(&life.peer);
             self.doubt();
         }
+        self.miss_from_now(life);
         let shared = linked == Some((life, Fate::Shared));
         match reason {
             CloseReason::Gone if shared => self.said(life, Cause::Gone),
             CloseReason::PeerRestarted => self.said(life, Cause::Restarted),
             _ => {} // No evidence: the time since it was last heard runs on.
+        }
+    }
+
+    /// One of this process does not beat: its silence counts from the end of its link on.
+    fn miss_from_now(&mut self, life: Life) {
+        let now = self.now;
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_mate(life)) else { return };
+        if let Some(place) = watch.place_of(life) {
+            watch.subject_mut(place).heard = now;
+            self.doubt();
         }
     }
 

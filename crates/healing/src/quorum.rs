@@ -73,7 +73,7 @@ impl Healing {
     }
 
     /// Where all members share one process nobody beats, and nobody watches: a link tells of each end. Whom
-    /// no link ever reached ended before there was one.
+    /// no link reaches ended while there was none.
     fn miss_mates(&mut self) {
         let Some(watch) = self.watch.as_ref().filter(|watch| watch.rings.observers == 0) else {
             return;
@@ -82,15 +82,21 @@ impl Healing {
             return;
         }
         let late = |subject: &&Subject| {
-            let is_other = subject.life() != self.me.life;
             let due = subject.heard + self.config.first_timeout <= self.now;
-            is_other && due && subject.belief == Belief::Unheard
+            due && !subject.is_condemned() && self.is_cut_off(subject)
         };
         let late = watch.subjects.iter().filter(late);
         let late: Vec<Place> = late.filter_map(|it| watch.place_of(it.life())).collect();
         for place in late {
             self.condemn(place, Evidence::Said(Cause::Silent));
         }
+    }
+
+    /// Whether there is no link to another member.
+    fn is_cut_off(&self, subject: &Subject) -> bool {
+        let life = subject.life();
+        let linked = self.links.get(&life.peer).is_some_and(|(linked, _)| *linked == life);
+        life != self.me.life && !linked
     }
 
     /// Something changed that may change who is in touch.
@@ -127,6 +133,9 @@ impl Healing {
         let doubt = |subject: &Subject| match subject.belief {
             Belief::Suspect { since } => Some(since + DOUBT),
             Belief::Unheard if !self.chain.is_restored() => {
+                Some(subject.heard + self.config.first_timeout)
+            }
+            Belief::Alive if watch.rings.observers == 0 && self.is_cut_off(subject) => {
                 Some(subject.heard + self.config.first_timeout)
             }
             _ => None,

@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 
+use formic_core::{Member, Protocol as _, transport::CloseReason};
+
 use super::world::{World, life, member};
-use crate::{Config, Effect, Input, Message, Standing};
-use formic_core::{Member, Protocol as _};
+use crate::{Config, Effect, Fate, Input, Message, Standing};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,6 +20,25 @@ fn whom_no_link_ever_reached_in_the_only_process_is_missed() {
     assert!(world.view(0).contains(late.life));
     world.run(SECOND * 2);
     assert!(!world.view(0).contains(late.life), "it ended before there was a link");
+}
+
+#[test]
+fn who_ends_without_a_link_in_the_only_process_is_missed() {
+    let mut world = World::in_processes(2, 2, 1);
+    world.run(SECOND * 5);
+    let lost = CloseReason::Lost;
+    world.feed(0, Input::LinkDown { life: life(1, 1), reason: lost });
+    world.run(SECOND);
+    world.feed(0, Input::LinkUp { life: life(1, 1), fate: Fate::Own });
+    world.run(SECOND * 5);
+    assert!(world.view(0).contains(life(1, 1)), "it is linked again");
+    world.crash(1);
+    world.feed(0, Input::LinkDown { life: life(1, 1), reason: lost });
+    world.run(SECOND);
+    assert!(world.view(0).contains(life(1, 1)), "it may dial");
+    world.run(SECOND * 2);
+    assert!(!world.view(0).contains(life(1, 1)));
+    world.check_history();
 }
 
 #[test]
