@@ -101,6 +101,8 @@ impl Chain {
         for view in &self.log {
             let rises = last.is_none_or(|last| last.epoch < view.epoch);
             assert!(rises, "views of rising epochs, not {view:?}");
+            let chains = last.is_none_or(|last| last.hash() == view.previous);
+            assert!(chains, "what is shown to others must chain, {view:?} does not");
             last = Some(view);
         }
         assert!(self.admits.len() <= ADMITS_MAX, "pending admissions are bounded");
@@ -122,13 +124,9 @@ impl Healing {
             _ => None,
         });
         let votes: Vec<_> = votes.collect();
-        let listed = view.member(self.me.life.peer).is_some();
         self.install(view, Origin::Restored);
         if !votes.is_empty() {
             self.vote(VoteInput::Restore(votes))?;
-        }
-        if listed {
-            self.on_admit(self.me);
         }
         Ok(())
     }
@@ -194,6 +192,10 @@ impl Healing {
         self.doubt();
         self.beat_soon();
         self.reassign();
+        if !is_member && self.chain.vote.is_some() {
+            // It votes as its earlier life, whose place it takes.
+            self.on_admit(self.me);
+        }
         if was_member && !is_member {
             let next = self.me.life.incarnation.next();
             self.event(Event::EvictedSelf { epoch: view.epoch, next });
@@ -452,6 +454,15 @@ impl Healing {
         }
     }
 
+    /// Whoever is turned away by an outsider may find in the newest view that it decides itself.
+    pub(crate) fn on_kin(&mut self, life: Life) {
+        let Some(view) = self.view() else { return };
+        let before = Epoch(view.epoch.0.saturating_sub(1));
+        if self.may_show(life.peer, OBJECTION) {
+            self.show_views(life, before);
+        }
+    }
+
     pub(crate) fn vet_views(&self, from: Life, views: &[Arc<View>]) -> Result<(), Error> {
         let unchained = |view: &View| Error::Unchained { from, epoch: view.epoch };
         for pair in views.windows(2) {
@@ -479,7 +490,11 @@ impl Healing {
         // Next in number, but made on another base: both chains are kept, the later one counts.
         if first.epoch == ours.epoch.next() && first.previous != ours.hash() {
             let theirs = Arc::clone(first);
-            self.event(Event::Fork { ours, theirs });
+            self.event(Event::Fork { ours: Arc::clone(&ours), theirs });
+        }
+        // Who showed them may have joined late: what lies between is not known here either.
+        if first.previous != ours.hash() {
+            self.chain.log.clear();
         }
         for view in views {
             self.chain.log.push_back(view);

@@ -289,6 +289,7 @@ impl Healing {
             Input::Found => self.on_found(),
             Input::Joined(view) => self.on_joined(view)?,
             Input::Admit(member) => self.on_admit(member),
+            Input::Kin { life } => self.on_kin(life),
             Input::LinkUp { life, fate } => self.on_link_up(life, fate),
             Input::LinkDown { life, reason } => self.on_link_down(life, reason),
             Input::Heard { life } => self.heard(life),

@@ -30,11 +30,22 @@ impl Healing {
             self.returned.remove(&life.peer);
             self.doubt();
         }
+        self.miss_from_now(life);
         let shared = linked == Some((life, Fate::Shared));
         match reason {
             CloseReason::Gone if shared => self.said(life, Cause::Gone),
             CloseReason::PeerRestarted => self.said(life, Cause::Restarted),
             _ => {} // No evidence: the time since it was last heard runs on.
+        }
+    }
+
+    /// One of this process does not beat: its silence counts from the end of its link on.
+    fn miss_from_now(&mut self, life: Life) {
+        let now = self.now;
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_mate(life)) else { return };
+        if let Some(place) = watch.place_of(life) {
+            watch.subject_mut(place).heard = now;
+            self.doubt();
         }
     }
 
@@ -247,7 +258,10 @@ impl Healing {
 
     pub(crate) fn watch_soon(&mut self) {
         let Some(watch) = &self.watch else { return };
-        let due = |place: &Place| watch.subject(*place).due(&self.config);
+        let due = |place: &Place| {
+            let due = watch.subject(*place).due(&self.config);
+            watch.asks_at(*place).map_or(due, |asks| asks.min(due))
+        };
         let first = watch.duties.iter().map(due).min();
         self.timers.silence = earliest(self.timers.silence, first);
     }
@@ -263,8 +277,7 @@ impl Healing {
         let Some(watch) = &mut self.watch else { return };
         self.pace.humble_until = now + watch.rings.interval * 2;
         for place in watch.duties.clone() {
-            let subject = watch.subject_mut(place);
-            subject.heard = subject.heard.max(now);
+            watch.subject_mut(place).watched_from(now, &self.config);
         }
     }
 

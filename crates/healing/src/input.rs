@@ -16,6 +16,12 @@ pub enum Input {
     Joined(Arc<View>),
     /// A life asks to become a member and may: propose it.
     Admit(Member),
+    /// A life of this mesh asked in vain to be let in by this peer, which is no member: it may know older
+    /// views than this one does.
+    Kin {
+        /// Who.
+        life: Life,
+    },
     /// A link to a life came up, member or not.
     LinkUp {
         /// Who.

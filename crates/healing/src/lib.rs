@@ -37,7 +37,8 @@
 //!   (`tests::world`, sim oracle `one_view`; rules `last-view`, `durable`).
 //! - `Up` and `Down` of one life alternate, `Up` first (`tests::world`).
 //! - One observer, or fewer than H of K, condemn nobody; a life that its observers hear is not
-//!   condemned (`tests::verdicts`).
+//!   condemned (`tests::verdicts`). A process that is left alone with a majority speaks alone, as one of
+//!   two does (`tests::processes`).
 //! - A peer that stalled itself accuses nobody (`tests::silence`, rule `lateness`).
 //! - A peer without a majority of the last view says so, decides nothing, and keeps verdicts to itself
 //!   for `minority_hold` (`tests::quorum`, rule `held-down`).
@@ -58,11 +59,12 @@
 //!
 //! Of four members the end was not reached within four minutes, so there is no such model.
 //!
-//! **Limits.** Whole-node simulation (`cargo xtask sim node`) still finds schedules that break `heals`,
-//! `detected_in_time` and `blame_is_just`: see the changelog. Crashes, stalls, loss, restarts; no liars: alerts and votes are not signed beyond the
-//! authenticated link, so a view is not yet a certificate that a stranger can check. Each life beats for
-//! itself, also where several peers of one process are watched from outside. A peer whose deadlines
-//! always come late accuses nobody.
+//! **Limits.** Whole-node simulation (`cargo xtask sim node`) may still find schedules that break `heals`
+//! or `detected_in_time`, once in thousands of seeds: see the changelog. Crashes, stalls, loss, restarts;
+//! no liars: alerts and votes are not signed beyond the authenticated link, so a view is not yet a
+//! certificate that a stranger can check. Each life beats for itself, also where several peers of one
+//! process are watched from outside. A peer whose deadlines always come late accuses nobody. Whoever was
+//! evicted behind a cut may believe in a majority of the last view that it knows until it is told.
 //!
 //! **Sources.** Rings of observers and H of K: Rapid (Suresh et al., USENIX ATC 2018). Views by
 //! single-decree consensus with a reserved first round: Lamport, *The Part-Time Parliament* (1998).

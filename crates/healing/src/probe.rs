@@ -84,7 +84,8 @@ impl Healing {
 
     /// A peer that misses everybody it watches asks everybody: is it cut off itself?
     pub(crate) fn probe_if_alone(&mut self) {
-        let Some(watch) = &self.watch else { return };
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
         let misses = |place: &Place| {
             let subject = watch.subject(*place);
             subject.is_suspect() || subject.is_condemned()
@@ -92,6 +93,7 @@ impl Healing {
         if !watch.duties.iter().all(misses) {
             return;
         }
+        watch.asked_all = Some(now);
         let count = watch.subjects.len();
         let mut places: BTreeSet<Place> = BTreeSet::new();
         if count <= PROBES_MAX {
@@ -101,5 +103,24 @@ impl Healing {
             places.extend(drawn.filter_map(|n| Place::try_from(n).ok()));
         }
         places.into_iter().for_each(|place| self.probe(place));
+        self.tell_mates();
+    }
+
+    /// As long as it is alone it asks again: who answered may have died since.
+    pub(crate) fn ask_again_if_alone(&mut self) {
+        let asked = self.watch.as_ref().and_then(|watch| watch.asked_all);
+        if asked.is_none_or(|at| self.now.since(at) >= ASK_MUTE_EVERY) {
+            self.probe_if_alone();
+        }
+    }
+
+    /// Whom this peer misses, to others of its process: they may watch nobody there.
+    fn tell_mates(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let (epoch, suspects) = (watch.view.epoch, watch.suspects());
+        let mates = watch.view.lives().filter(|life| watch.is_mate(*life)).take(PROBES_MAX);
+        for to in mates.collect::<Vec<_>>() {
+            self.send(to, Message::Alert { epoch, suspects: suspects.clone() });
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use formic_core::{PeerId, Time, earliest};
 
 use crate::{
-    Belief, Event, Healing, Standing,
+    Belief, Cause, Event, Evidence, Healing, Standing,
+    rings::Place,
     watch::{Subject, Watch},
 };
 
@@ -52,6 +53,52 @@ impl Healing {
         watch.subjects.iter().filter(here).map(|subject| subject.life().peer).collect()
     }
 
+    /// Whether nobody but this process can speak about a member, and those who are left decide: all other
+    /// processes, the member's own aside, are condemned or mute. O(members).
+    pub(crate) fn speaks_alone(&self, subject: Place) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        let Some(me) = watch.me else { return false };
+        let fate = |place: Place| watch.subject(place).member.fate;
+        let involved = [fate(me), fate(subject)];
+        let mut others = watch.subjects.iter();
+        if !others.all(|other| other.is_out() || involved.contains(&other.member.fate)) {
+            return false;
+        }
+        let accused = watch.subject(subject).life();
+        let left = watch
+            .subjects
+            .iter()
+            .filter(|other| !other.is_out() && !other.is_suspect() && other.life() != accused);
+        watch.view.is_quorum(&left.map(|other| other.life().peer).collect())
+    }
+
+    /// Where all members share one process nobody beats, and nobody watches: a link tells of each end. Whom
+    /// no link reaches ended while there was none.
+    fn miss_mates(&mut self) {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.rings.observers == 0) else {
+            return;
+        };
+        if watch.me.is_none() || self.chain.is_restored() {
+            return;
+        }
+        let late = |subject: &&Subject| {
+            let due = subject.heard + self.config.first_timeout <= self.now;
+            due && !subject.is_condemned() && self.is_cut_off(subject)
+        };
+        let late = watch.subjects.iter().filter(late);
+        let late: Vec<Place> = late.filter_map(|it| watch.place_of(it.life())).collect();
+        for place in late {
+            self.condemn(place, Evidence::Said(Cause::Silent));
+        }
+    }
+
+    /// Whether there is no link to another member.
+    fn is_cut_off(&self, subject: &Subject) -> bool {
+        let life = subject.life();
+        let linked = self.links.get(&life.peer).is_some_and(|(linked, _)| *linked == life);
+        life != self.me.life && !linked
+    }
+
     /// Something changed that may change who is in touch.
     pub(crate) fn doubt(&mut self) {
         self.timers.quorum = Some(self.now);
@@ -59,10 +106,11 @@ impl Healing {
 
     /// Looks again whether a majority is in touch; reports changes.
     pub(crate) fn check_quorum(&mut self) {
-        let Some(watch) = &self.watch else { return };
         if self.timers.quorum.is_none_or(|at| at > self.now) {
             return;
         }
+        self.miss_mates();
+        let Some(watch) = &self.watch else { return };
         let touch = self.in_touch(watch);
         let decides = if formic_core::rule!("healing/last-view") {
             watch.view.is_quorum(&touch)
@@ -85,6 +133,9 @@ impl Healing {
         let doubt = |subject: &Subject| match subject.belief {
             Belief::Suspect { since } => Some(since + DOUBT),
             Belief::Unheard if !self.chain.is_restored() => {
+                Some(subject.heard + self.config.first_timeout)
+            }
+            Belief::Alive if watch.rings.observers == 0 && self.is_cut_off(subject) => {
                 Some(subject.heard + self.config.first_timeout)
             }
             _ => None,

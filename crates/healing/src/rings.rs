@@ -156,7 +156,10 @@ impl Rings {
         let subject = usize::from(subject);
         let seats = &self.seats[subject];
         let mut posts: Vec<Post> = Vec::with_capacity(seats.len());
-        let mut busy = self.fates_at(subject);
+        // Each process speaks once. One whose observer is out may speak through another of its peers.
+        let holders = seats.iter().filter(|seat| !is_out(seat.observer));
+        let mut busy: BTreeSet<FateId> =
+            holders.map(|seat| self.fates[usize::from(seat.observer)]).collect();
         for seat in seats {
             let free = |place: &Place| {
                 let fate = self.fates[usize::from(*place)];
@@ -244,6 +247,24 @@ mod tests {
         assert_eq!(now.len(), 8);
         assert!(!now.contains(&gone) && !now.contains(&3));
         assert_eq!(now.intersection(&full).count(), 7);
+    }
+
+    #[test]
+    fn a_dead_observer_speaks_through_another_of_its_process() {
+        // Three processes of two: nobody else is free to take a seat.
+        let rings = Rings::of(&view(&[0, 0, 1, 1, 2, 2]), &Config::default());
+        for subject in 0..6 {
+            for gone in rings.observers(subject, out).iter().map(Post::holder) {
+                let posts = rings.observers(subject, |place| place == gone);
+                assert!(
+                    posts.iter().any(|post| post.stand_in == Some(gone ^ 1)),
+                    "{subject} {gone}"
+                );
+                let processes: BTreeSet<Place> =
+                    posts.iter().map(|post| post.holder() / 2).collect();
+                assert_eq!(processes.len(), 2, "each process speaks once");
+            }
+        }
     }
 
     #[test]

@@ -48,12 +48,26 @@ impl Healing {
         for place in late {
             self.suspect(place);
         }
+        self.ask_silent();
         let Some(watch) = &self.watch else { return };
         let watched = |place: &&Place| {
             matches!(watch.subject(**place).belief, Belief::Unheard | Belief::Alive)
         };
-        let due = |place: &Place| self.not_before(watch.subject(*place).due(&self.config));
+        // Whom it could not ask now, for too many questions are open, is asked a little later.
+        let soon = self.now + watch.rings.interval;
+        let due = |place: &Place| {
+            let due = self.not_before(watch.subject(*place).due(&self.config));
+            watch.asks_at(*place).map_or(due, |asks| asks.max(soon).min(due))
+        };
         self.timers.silence = watch.duties.iter().filter(watched).map(due).min();
+    }
+
+    /// Stand-ins ask (healing.md 3.4, orphans).
+    fn ask_silent(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let due = |place: &Place| watch.asks_at(*place).is_some_and(|at| at <= self.now);
+        let silent: Vec<Place> = watch.duties.iter().copied().filter(due).collect();
+        silent.into_iter().for_each(|place| self.probe(place));
     }
 
     fn suspect(&mut self, place: Place) {
@@ -80,24 +94,18 @@ impl Healing {
         self.timers.alert = None;
         let Some(watch) = &self.watch else { return };
         let Some(me) = watch.me else { return };
-        let suspects: Vec<Place> = watch
-            .duties
-            .iter()
-            .copied()
-            .filter(|place| watch.subject(*place).is_suspect())
-            .collect();
-        if suspects.is_empty() {
+        let missed = watch.missed();
+        if missed.is_empty() {
             return;
         }
         let mut targets = BTreeSet::new();
-        for subject in &suspects {
+        for subject in &missed {
             for post in watch.posts(*subject) {
                 targets.insert(post.holder());
             }
         }
         targets.remove(&me);
-        let named = suspects.iter().map(|place| watch.subject(*place));
-        let suspects: Vec<(Life, u64)> = named.map(|s| (s.life(), s.seq)).collect();
+        let suspects = watch.suspects();
         let lives: Vec<Life> =
             targets.into_iter().map(|place| watch.subject(place).life()).collect();
         let epoch = watch.view.epoch;
@@ -105,6 +113,9 @@ impl Healing {
             self.send(to, Message::Alert { epoch, suspects: suspects.clone() });
         }
         self.timers.alert = Some(self.now + self.config.alert_resend);
+        // Where nobody else speaks, only time brings a new count.
+        self.ask_again_if_alone();
+        missed.into_iter().for_each(|place| self.judge(place));
     }
 
     pub(crate) fn vet_alert(
@@ -144,7 +155,8 @@ impl Healing {
             if *life == self.me.life {
                 accused.push(None);
             } else if let Some(subject) = watch.place_of(*life) {
-                watch.accuse(subject, observer, Alerted { at: now, seq: *seq });
+                let alert = Alerted { at: now, since: now, seq: *seq };
+                watch.accuse((subject, observer), alert, self.config.alert_fresh);
                 accused.push(Some(subject));
             }
         }
@@ -153,10 +165,18 @@ impl Healing {
                 Some(subject) => {
                     self.judge(subject);
                     self.tell_verdict(from, subject);
+                    self.heed_mate(from, subject);
                 }
                 // Whoever hears that it is missed shows at once that it is here.
                 None => self.timers.beat = self.timers.beat.map(|_| now),
             }
+        }
+    }
+
+    /// What one of this process misses another can hardly hear: it asks.
+    fn heed_mate(&mut self, from: Life, subject: Place) {
+        if self.watch.as_ref().is_some_and(|watch| watch.is_mate(from)) {
+            self.probe(subject);
         }
     }
 
@@ -200,7 +220,7 @@ impl Healing {
     /// Recounts the voices against a member.
     pub(crate) fn judge(&mut self, subject: Place) {
         let (now, fresh) = (self.now, self.config.alert_fresh);
-        let Some(watch) = &mut self.watch else { return };
+        let Some(watch) = &self.watch else { return };
         if watch.subject(subject).is_condemned() || watch.me.is_none() {
             return;
         }
@@ -209,21 +229,39 @@ impl Healing {
         let paused = watch.subject(subject).paused_until.is_some_and(|until| until > now);
         let hears = watch.duties.contains(&subject) && !watch.subject(subject).is_suspect();
         let newest = voices.fresh.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
-        let vouched = watch.vouched(subject, newest);
-        if voices.condemn(needed) && !hears && !paused && !vouched {
+        let vouched = watch.vouched(subject, (newest, voices.fresh.len()));
+        let condemned = voices.condemn(needed)
+            // Where all other processes are silent there is but one voice, as in a mesh of two.
+            || voices.condemn((needed.0, 1)) && self.speaks_alone(subject);
+        if condemned && !hears && !paused && !vouched {
             let life = |place: &Place| watch.subject(*place).life();
             let alerts = voices.fresh.iter().map(|(place, seq)| (life(place), *seq)).collect();
             let lost = voices.lost.iter().map(life).collect();
             let epoch = watch.view.epoch;
             self.condemn(subject, Evidence::Alerts { epoch, alerts, lost });
-            return;
+        } else {
+            self.question(subject, voices, needed.1);
         }
-        if voices.fresh.len() < needed.1 {
-            watch.subject_mut(subject).disputed = None;
-            return;
-        }
-        let since = *watch.subject_mut(subject).disputed.get_or_insert(now);
-        if now.since(since) >= self.config.fallback_after {
+    }
+
+    /// Observers that do not say that they miss a member, although it is missed for a while, may be silent
+    /// themselves.
+    fn question(&mut self, subject: Place, voices: Voices, alive: usize) {
+        let now = self.now;
+        let Some(watch) = &mut self.watch else { return };
+        let watches = watch.duties.contains(&subject);
+        let told = voices.fresh.iter().filter_map(|(by, _)| watch.alerts.get(&(subject, *by)));
+        let told = told.map(|alert| alert.since).min();
+        let missed = watch.subject_mut(subject);
+        let since = if voices.fresh.len() >= alive {
+            Some(*missed.disputed.get_or_insert(now))
+        } else {
+            missed.disputed = None;
+            // One voice is a question to whoever misses the member itself, and to whoever does not watch it:
+            // who alerts him holds an observer for dead in whose place he stands.
+            if watches { missed.missed_since() } else { told }
+        };
+        if since.is_some_and(|since| now.since(since) >= self.config.fallback_after) {
             for observer in voices.silent {
                 self.probe(observer);
             }
@@ -283,8 +321,7 @@ impl Healing {
         let Some(watch) = &mut self.watch else { return };
         let new = watch.assign();
         for place in &new {
-            let subject = watch.subject_mut(*place);
-            subject.heard = subject.heard.max(now);
+            watch.subject_mut(*place).watched_from(now, &self.config);
         }
         new.into_iter().for_each(|place| self.probe(place));
         self.watch_soon();
@@ -349,7 +386,9 @@ impl Healing {
         let (needed, alive) = watch.needed();
         let voices = watch.count(subject, alerts.iter().map(|(life, _)| *life), lost);
         let counted = voices.map_or(0, |(heard, lost)| heard + lost);
-        let enough = counted >= needed && voices.is_some_and(|(heard, _)| heard >= alive);
+        // One voice is enough where the sender knows of no other process (`speaks_alone`): that is no
+        // lie, but only its own process takes its word for it.
+        let enough = counted >= needed && voices.is_some_and(|(heard, _)| heard >= alive.min(1));
         if enough && *reached == epoch {
             return Ok(());
         }
@@ -373,9 +412,13 @@ impl Healing {
             return;
         }
         let Some(place) = watch.place_of(life) else { return };
-        let Evidence::Alerts { alerts, .. } = &evidence else {
+        let Evidence::Alerts { epoch: reached, alerts, .. } = &evidence else {
             return self.condemn(place, evidence);
         };
+        let alone = *reached == epoch && alerts.len() < watch.needed().1;
+        if alone && !watch.is_mate(from) && !self.speaks_alone(place) {
+            return;
+        }
         let subject = watch.subject(place);
         let heard_since = alerts.iter().map(|(_, seq)| *seq).max() < Some(subject.seq);
         if watch.duties.contains(&place) && subject.belief == Belief::Alive && heard_since {
@@ -394,7 +437,8 @@ impl Healing {
         let (Some(watch), Evidence::Alerts { alerts, .. }) = (&self.watch, evidence) else {
             return false;
         };
-        watch.vouched(place, alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0))
+        let newest = alerts.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+        watch.vouched(place, (newest, alerts.len()))
     }
 
     /// This peer heard a member that is held for dead, or would be.

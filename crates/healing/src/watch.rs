@@ -99,9 +99,25 @@ impl Subject {
         matches!(self.belief, Belief::Suspect { .. })
     }
 
+    /// Since when this peer misses it.
+    pub(crate) const fn missed_since(&self) -> Option<Time> {
+        match self.belief {
+            Belief::Suspect { since } => Some(since),
+            _ => None,
+        }
+    }
+
     /// Condemned or mute: its seat as an observer is empty.
     pub(crate) const fn is_out(&self) -> bool {
         self.is_condemned() || self.mute
+    }
+
+    /// This peer begins to watch it: its silence counts from `at` on. Of one that was never heard the
+    /// time that it has to dial goes on, but it needs as long as all others to beat here.
+    pub(crate) fn watched_from(&mut self, at: Time, config: &Config) {
+        let waits = config.first_timeout.saturating_sub(config.timeout);
+        let from = if self.belief == Belief::Unheard { at - waits } else { at };
+        self.heard = self.heard.max(from);
     }
 
     /// When its silence has lasted too long.
@@ -117,7 +133,10 @@ impl Subject {
 /// A suspicion of another observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Alerted {
+    /// When it was last said.
     pub(crate) at: Time,
+    /// Since when it is said again and again.
+    pub(crate) since: Time,
     pub(crate) seq: u64,
 }
 
@@ -141,6 +160,8 @@ pub(crate) struct Watch {
     pub(crate) evidence: BTreeMap<Place, Evidence>,
     /// Order-free digest of the condemned.
     pub(crate) condemned: u64,
+    /// When this peer last asked everybody whether it is alone.
+    pub(crate) asked_all: Option<Time>,
 }
 
 impl Watch {
@@ -164,6 +185,7 @@ impl Watch {
             absolved: BTreeMap::new(),
             evidence: BTreeMap::new(),
             condemned: 0,
+            asked_all: None,
         };
         watch.assign();
         watch
@@ -180,11 +202,10 @@ impl Watch {
             };
             let watched = old.duties.contains(&old.place_of_peer(subject.life().peer));
             let new = &mut self.subjects[usize::from(place)];
-            let heard = subject.heard;
             *new = subject;
             // It did not beat this peer before: its silence counts from half a timeout on.
             if !watched {
-                new.heard = heard.max(now - config.timeout / 2);
+                new.watched_from(now - config.timeout / 2, config);
             }
             new.disputed = None;
             if new.is_condemned()
@@ -223,6 +244,33 @@ impl Watch {
 
     pub(crate) fn is_out(&self, place: Place) -> bool {
         self.subject(place).is_out()
+    }
+
+    /// When this peer asks one whom it watches as a stand-in whether it is there: it is not beaten by those
+    /// who hold its predecessor for alive. `None`: it need not, or has asked.
+    pub(crate) fn asks_at(&self, place: Place) -> Option<Time> {
+        let subject = self.subject(place);
+        let seated = self.me.is_some_and(|me| self.rings.has_seat(me, place));
+        let asks = !seated && subject.belief == Belief::Alive && subject.probing.is_none();
+        asks.then(|| subject.heard + self.rings.interval * 2)
+    }
+
+    /// Whom this peer watches and misses.
+    pub(crate) fn missed(&self) -> Vec<Place> {
+        let missed = |place: &Place| self.subject(*place).is_suspect();
+        self.duties.iter().copied().filter(missed).collect()
+    }
+
+    /// The same, as an alert names them: each with the last beat heard.
+    pub(crate) fn suspects(&self) -> Vec<(Life, u64)> {
+        let missed = self.missed().into_iter().map(|place| self.subject(place));
+        missed.map(|subject| (subject.life(), subject.seq)).collect()
+    }
+
+    /// Whether this life is another one of this peer's process.
+    pub(crate) fn is_mate(&self, life: Life) -> bool {
+        let places = self.me.zip(self.place_of(life));
+        places.is_some_and(|(me, other)| me != other && !self.rings.may_watch(me, other))
     }
 
     /// Who watches this member at the moment.
@@ -302,17 +350,28 @@ impl Watch {
     }
 
     /// An observer misses a member, and no longer vouches for it.
-    pub(crate) fn accuse(&mut self, subject: Place, observer: Place, alert: Alerted) {
+    pub(crate) fn accuse(
+        &mut self,
+        (subject, observer): (Place, Place),
+        mut alert: Alerted,
+        fresh: Duration,
+    ) {
+        let before = self.alerts.get(&(subject, observer));
+        if let Some(before) = before.filter(|before| alert.at.since(before.at) <= fresh) {
+            alert.since = before.since;
+        }
         self.alerts.insert((subject, observer), alert);
         if self.absolved.get(&(subject, observer)).is_some_and(|vouched| *vouched <= alert.seq) {
             self.absolved.remove(&(subject, observer));
         }
     }
 
-    /// Whether enough observers heard beats of this member after number `seq` to take a verdict back.
-    pub(crate) fn vouched(&self, subject: Place, seq: u64) -> bool {
+    /// Whether enough observers heard beats of this member after number `seq` to take back a verdict of
+    /// `alerts` voices: one takes back what one said alone.
+    pub(crate) fn vouched(&self, subject: Place, (seq, alerts): (u64, usize)) -> bool {
         let voices = self.absolved.range((subject, 0)..=(subject, Place::MAX));
-        voices.filter(|(_, heard)| **heard > seq).count() >= self.needed().1
+        let needed = self.needed().1.min(alerts.max(1));
+        voices.filter(|(_, heard)| **heard > seq).count() >= needed
     }
 
     pub(crate) fn mark(&mut self, place: Place) {

@@ -36,7 +36,12 @@ impl Mesh {
                 let member = Member { life: from, fate };
                 self.admit(now, mesh, (member, wanted, record), out)
             }
-            _ => Some(Message::Refused { reason: Refusal::Outside }),
+            _ => {
+                if self.mesh.is_some() && wanted == self.mesh {
+                    out.push(Effect::Event(Event::Kin { life: from }));
+                }
+                Some(Message::Refused { reason: Refusal::Outside })
+            }
         };
         if let Some(message) = answer {
             out.push(Effect::Send { to: from, message });

@@ -51,6 +51,12 @@ pub enum Event {
         /// Who.
         member: Member,
     },
+    /// A life of this mesh asked in vain to be let in, for this peer is no member itself. healing shows it
+    /// the newest view.
+    Kin {
+        /// Who.
+        life: Life,
+    },
     /// A member let this peer in, or has a newer view: healing takes it over.
     Welcomed {
         /// The view of that member.

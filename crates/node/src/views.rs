@@ -24,6 +24,10 @@ impl Node {
                 self.steps.push_back(Step::Healing(HealingInput::Admit(member)));
                 return;
             }
+            Membership::Kin { life } => {
+                self.steps.push_back(Step::Healing(HealingInput::Kin { life }));
+                return;
+            }
             Membership::Welcomed { view } => {
                 self.steps.push_back(Step::Healing(HealingInput::Joined(view)));
                 return;

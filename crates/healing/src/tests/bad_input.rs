@@ -175,3 +175,28 @@ fn a_mistaken_caller_is_told() {
     let foreign = healing.handle(Time::from_us(7_000), Input::Joined(view), &mut Vec::new());
     assert_eq!(foreign, Err(Error::NotInView { epoch: Epoch(1) }));
 }
+
+#[test]
+fn what_is_shown_chains_although_what_was_learnt_did_not() {
+    let mut world = world();
+    let founded = world.view(0);
+    let next = |view: &View, n: usize| {
+        let cut = Cut { admit: vec![member(n, 1)], ..Cut::default() };
+        Arc::new(cut.apply(view, 1_024).unwrap())
+    };
+    let second = next(&founded, 20);
+    let (third, fourth) = (next(&second, 21), next(&next(&second, 21), 22));
+    // Of a peer that joined with the third view, and knows none before.
+    let views = vec![third, Arc::clone(&fourth)];
+    world.feed(0, Input::Message { from: life(5, 1), message: Message::Committed { views } });
+    assert_eq!(world.view(0), fourth);
+    let (machine, mut out) = (&mut world.hosts[0].machine, Vec::new());
+    let message = Message::Want { epoch: Epoch(0) };
+    machine.handle(world.now, Input::Message { from: life(6, 1), message }, &mut out).unwrap();
+    let shown = out.into_iter().find_map(|effect| match effect {
+        Effect::Send { message: message @ Message::Committed { .. }, .. } => Some(message),
+        _ => None,
+    });
+    world.feed(7, Input::Message { from: life(0, 1), message: shown.unwrap() });
+    assert_eq!(world.view(7), fourth, "nobody is blamed for it");
+}

@@ -58,12 +58,25 @@ pub(super) struct World {
     events_at: BTreeMap<u64, What>,
     number: u64,
     config: Config,
+    /// Peers of one process, which are next to each other.
+    mates: usize,
 }
 
 impl World {
     /// `count` peers that are members of one view.
     pub(super) fn new(count: usize, seed: u64) -> Self {
         Self::with(count, seed, Config::default())
+    }
+
+    /// The same, `mates` of them in each process. Their links tell of no end, as if there had been none.
+    pub(super) fn in_processes(mates: usize, count: usize, seed: u64) -> Self {
+        let mut world = Self { mates, ..Self::with(0, seed, Config::default()) };
+        world.begin(count);
+        world
+    }
+
+    fn member(&self, n: usize, incarnation: u64) -> Member {
+        Member { life: life(n, incarnation), ..member(n / self.mates * self.mates, incarnation) }
     }
 
     pub(super) fn with(count: usize, seed: u64, config: Config) -> Self {
@@ -80,21 +93,26 @@ impl World {
             events_at: BTreeMap::new(),
             number: 0,
             config,
+            mates: 1,
         };
-        let members: Vec<Member> = (0..count).map(|n| member(n, 1)).collect();
+        world.begin(count);
+        world
+    }
+
+    fn begin(&mut self, count: usize) {
+        let members: Vec<Member> = (0..count).map(|n| self.member(n, 1)).collect();
         let view = Arc::new(View { members, ..View::found(member(0, 1)) });
         for n in 0..count {
-            world.add_host(n);
-            world.feed(n, Input::Joined(Arc::clone(&view)));
+            self.add_host(n);
+            self.feed(n, Input::Joined(Arc::clone(&view)));
         }
-        world.link_all();
-        world
+        self.link_all();
     }
 
     /// A peer without a view.
     pub(super) fn add_host(&mut self, n: usize) {
         let machine =
-            Healing::new(self.config.clone(), member(n, 1), Random::new(n as u64)).unwrap();
+            Healing::new(self.config.clone(), self.member(n, 1), Random::new(n as u64)).unwrap();
         self.hosts.push(Host {
             machine,
             alive: true,
@@ -128,8 +146,9 @@ impl World {
         host.wake = None;
         host.queue.clear();
         self.restarts.push((self.events.len(), n));
-        let me = member(n, host.incarnation);
-        let seed = host.incarnation << 8 | n as u64;
+        let (incarnation, seed) = (host.incarnation, host.incarnation << 8 | n as u64);
+        let me = self.member(n, incarnation);
+        let host = &mut self.hosts[n];
         host.machine = Healing::new(self.config.clone(), me, Random::new(seed)).unwrap();
         let records = host.disk.clone();
         self.feed(n, Input::Restore(records));

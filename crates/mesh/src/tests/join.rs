@@ -1,4 +1,4 @@
-use formic_core::{FateId, Time};
+use formic_core::{Digest, FateId, Time};
 
 use super::world::{
     SECOND, World, address, config, founder, handle, handle_at, knock, knock_with, life, lives,
@@ -36,6 +36,20 @@ fn a_founder_is_a_member_by_its_first_view() {
 }
 
 #[test]
+fn an_outsider_reports_who_of_its_mesh_it_turns_away() {
+    let mut mesh = founder(1);
+    handle(&mut mesh, Input::View { view: view(2, &[2]) }).unwrap();
+    let turned_away =
+        [Effect::Send { to: life(2), message: Message::Refused { reason: Refusal::Outside } }];
+    assert_eq!(handle(&mut mesh, knock(2, None)).unwrap(), turned_away);
+    let other = Some(Digest::of(&[b"other"]));
+    assert_eq!(handle(&mut mesh, knock(2, other)).unwrap(), turned_away);
+    let out = handle(&mut mesh, knock(2, Some(mesh_id()))).unwrap();
+    assert_eq!(out[0], Effect::Event(Event::Kin { life: life(2) }));
+    assert_eq!(out[1..], turned_away);
+}
+
+#[test]
 fn a_knock_waits_for_its_view() {
     let mut mesh = founder(1);
     handle(&mut mesh, Input::LinkUp { life: life(2) }).unwrap();
@@ -58,7 +72,7 @@ fn a_knock_waits_for_its_view() {
 fn a_knock_in_vain_leaves_nothing_behind() {
     let mut mesh = founder(1);
     handle(&mut mesh, knock(2, None)).unwrap();
-    handle(&mut mesh, knock(3, Some(formic_core::Digest::of(&[b"other"])))).unwrap();
+    handle(&mut mesh, knock(3, Some(Digest::of(&[b"other"])))).unwrap();
     assert!(!mesh.door.is_empty());
     handle_at(&mut mesh, 11 * SECOND, Input::Deadline).unwrap();
     assert!(mesh.door.is_empty());

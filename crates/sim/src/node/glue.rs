@@ -43,6 +43,14 @@ pub(super) fn store(disk: &mut Vec<Stored>, records: impl Iterator<Item = Stored
     }
 }
 
+/// The last committed view that is durable.
+pub(super) fn view_of(disk: &[Stored]) -> Option<&View> {
+    disk.iter().rev().find_map(|record| match record {
+        Stored::View(formic_healing::Record::View(view)) => Some(&**view),
+        _ => None,
+    })
+}
+
 /// What a record says about a job.
 const fn about_job(record: &Stored) -> Option<(JobId, &JobRecord)> {
     match record {
@@ -195,6 +203,7 @@ impl World<'_> {
                     self.reach(Mark::Rejoined);
                 }
                 self.hosts[host].mesh = Some(mesh);
+                self.hosts[host].joined = self.now;
                 if self.truth.jobs.values().any(|job| job.truth.first_verdict.is_none()) {
                     self.reach(Mark::LateJoin);
                 }
@@ -268,10 +277,7 @@ impl World<'_> {
         if self.truth.jobs.values().any(|job| job.truth.first_verdict.is_none()) {
             self.reach(Mark::ViewDuringJob);
         }
-        let before = self.truth.latest(mesh).cloned();
-        if let Some(before) = before {
-            self.claim_majority(host, &before, "commits a view");
-        }
+        self.claim_votes(host, mesh, view);
         self.truth.views.insert((mesh, epoch), Arc::clone(view));
     }
 
@@ -307,11 +313,7 @@ impl World<'_> {
     fn on_complete(&mut self, host: usize, job: JobId, outcome: &Outcome) {
         self.reach(Mark::Complete);
         let (now, life) = (self.now, self.hosts[host].life);
-        let mesh = self.hosts[host].node.as_ref().and_then(|node| node.mesh());
-        let latest = mesh.and_then(|mesh| self.truth.latest(mesh).cloned());
-        if let Some(view) = latest {
-            self.claim_majority(host, &view, "decides a result");
-        }
+        self.claim_result(host, job, outcome);
         let truth = self.truth.jobs.entry(job).or_default();
         truth.truth.complete = truth.truth.complete.or(Some(now));
         truth.completers.insert(life);

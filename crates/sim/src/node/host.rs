@@ -63,6 +63,8 @@ pub(super) struct Host {
     pub(super) born: u64,
     /// When it started last.
     pub(super) began: Time,
+    /// When it last became a member.
+    pub(super) joined: Time,
     /// How often it lost its disk.
     pub(super) identity: u64,
     pub(super) state: State,
@@ -104,6 +106,7 @@ impl Host {
             life,
             born: 0,
             began: Time::ZERO,
+            joined: Time::ZERO,
             identity: 0,
             state: State::Absent,
             node: None,

@@ -159,10 +159,10 @@ impl World<'_> {
         self.note(Detail::Brief, Some(peer), || format!("p{peer} CRASHES ({life})"));
         self.report.crashes += 1;
         if let Some(effects) = self.hosts[peer].pending.take() {
-            let records: Vec<_> = effects.iter().filter_map(glue::record_of).cloned().collect();
+            let mut records: Vec<_> = effects.iter().filter_map(glue::record_of).cloned().collect();
             let what = [peer as u64, self.hosts[peer].born];
-            let kept = self.draw.index("torn", &what, records.len() + 1);
-            glue::store(&mut self.hosts[peer].disk, records.into_iter().take(kept));
+            records.truncate(self.draw.index("torn", &what, records.len() + 1));
+            self.keep(peer, records);
             self.reach(Mark::TornTurn);
         }
         let completed = |job: &super::truth::JobTruth| {
@@ -194,20 +194,33 @@ impl World<'_> {
         for host in 0..self.hosts.len() {
             let observer = &self.hosts[host];
             if observer.is_running() && observer.frozen.is_none() && observer.up.contains(&dead) {
+                let (born, ghosts) = (observer.born, self.ghosts(host));
                 for judged in [Judged::Alone, Judged::Together, Judged::Beginning] {
                     let Some(promise) = judged.promise() else { continue };
                     let at = self.now + promise + detected_in_time::SLACK;
-                    self.queue.push(at, What::Detect { host, born: observer.born, dead, promise });
+                    let ghosts = ghosts.clone();
+                    self.queue.push(at, What::Detect { host, born, dead, promise, ghosts });
                 }
             }
         }
     }
 
-    /// Peers that died or began so near to a death that their verdicts were missing.
-    fn company(&self, dead: Life, died: Time) -> Company {
+    /// Members of the view that a peer knows whose lives are over: none of them speaks, however long ago
+    /// it died.
+    fn ghosts(&self, host: usize) -> BTreeSet<PeerId> {
+        let mesh = self.hosts[host].node.as_ref().and_then(|node| node.mesh());
+        let known = mesh.zip(self.hosts[host].view);
+        let view = known.and_then(|(mesh, (epoch, _))| self.truth.views.get(&(mesh, epoch)));
+        let lives = view.into_iter().flat_map(|view| view.lives());
+        lives.filter(|life| self.truth.dead.contains_key(life)).map(|life| life.peer).collect()
+    }
+
+    /// Peers that died or began so near to a death that their verdicts were missing, and ghosts.
+    fn company(&self, dead: Life, died: Time, ghosts: BTreeSet<PeerId>) -> Company {
         let near = |at: Time| at + detected_in_time::PROMISE_TOGETHER >= died;
         let died_too = self.truth.dead.iter().filter(|(life, at)| **life != dead && near(**at));
-        let fell: BTreeSet<PeerId> = died_too.map(|(life, _)| life.peer).collect();
+        let mut fell = ghosts;
+        fell.extend(died_too.map(|(life, _)| life.peer));
         let fresh =
             |host: &&Host| host.is_running() && host.began + detected_in_time::BEGINNING >= died;
         let began = self.hosts.iter().filter(fresh).count();
@@ -215,14 +228,31 @@ impl World<'_> {
         Company { peers: self.hosts.len(), missing: fell.len() + stood, began }
     }
 
-    pub(super) fn detect(&mut self, (host, born): (usize, u64), dead: Life, promise: Duration) {
+    /// When the last of those that run began, or a death if that was later.
+    fn last_beginning(&self, died: Time) -> Time {
+        let running = self.hosts.iter().filter(|host| host.is_running());
+        running.map(|host| host.began).fold(died, Time::max)
+    }
+
+    pub(super) fn detect(
+        &mut self,
+        (host, born): (usize, u64),
+        (dead, ghosts): (Life, BTreeSet<PeerId>),
+        promise: Duration,
+    ) {
         let Some(died) = self.truth.dead.get(&dead).copied() else { return };
+        // Who began since may watch the dead one, and waits for its first sign of life from then on.
+        let at = self.last_beginning(died) + promise + detected_in_time::SLACK;
+        if promise == detected_in_time::PROMISE_BEGINNING && at > self.now {
+            self.queue.push(at, What::Detect { host, born, dead, promise, ghosts });
+            return;
+        }
         let observer = &self.hosts[host];
         let stalled = self.truth.stalled.get(&host).is_some_and(|until| *until >= died);
         // Whoever may be the one that is cut off holds verdicts back (healing.md 6.2).
         let fair = observer.is(born) && observer.frozen.is_none() && !stalled && observer.quorum;
         let stormy = self.sky.is_stormy().then_some(self.now).or(self.sky.stormy);
-        let judged = detected_in_time::judged(died, stormy, self.company(dead, died));
+        let judged = detected_in_time::judged(died, stormy, self.company(dead, died, ghosts));
         if fair && judged.promise() == Some(promise) {
             self.report.detections += 1;
             let result = detected_in_time::at_promise(observer.up.contains(&dead), died);

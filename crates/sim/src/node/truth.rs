@@ -7,7 +7,10 @@ use std::{
 
 use formic_core::{Digest, Epoch, JobId, Key, Life, Time, View};
 
-use crate::{Truth, oracles::one_holder::Sole};
+use crate::{
+    Truth,
+    oracles::{minority_mute::Votes, one_holder::Sole},
+};
 
 /// One job, as it really went.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +48,8 @@ pub(super) struct WorldTruth {
     pub(super) submitted: Vec<Option<JobId>>,
     /// Every view that anybody committed or learnt, by mesh.
     pub(super) views: BTreeMap<(Digest, Epoch), Arc<View>>,
+    /// Who voted for what: by the hash of the view, by the result of the job.
+    pub(super) votes: BTreeMap<Digest, Votes>,
     /// When lives ended.
     pub(super) dead: BTreeMap<Life, Time>,
     /// Until when a peer that stood still may be late.

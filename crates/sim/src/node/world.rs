@@ -1,7 +1,7 @@
 //! The world: one queue of events, whole nodes, links, disks, bodies.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formic_core::{
     Blame as _, Digest, Fault as Whose, Incarnation, JobId, Key, Life, PeerId, Protocol as _, Time,
@@ -64,6 +64,8 @@ pub(super) enum What {
         host: usize,
         born: u64,
         dead: Life,
+        /// Members of its view that were dead already.
+        ghosts: BTreeSet<PeerId>,
     },
     Wake {
         host: usize,
@@ -202,7 +204,9 @@ impl<'a> World<'a> {
             What::Thaw { host, since } => self.thaw(host, since),
             What::Calm => self.calm(),
             What::Look => self.look(),
-            What::Detect { host, born, dead, promise } => self.detect((host, born), dead, promise),
+            What::Detect { host, born, dead, promise, ghosts } => {
+                self.detect((host, born), (dead, ghosts), promise);
+            }
             What::Wake { host, born } if self.hosts[host].is(born) => self.wake(host),
             What::Durable { host, born } if self.hosts[host].is(born) => self.durable(host),
             What::Works { host, born, task, run } if self.hosts[host].is(born) => {
@@ -343,8 +347,8 @@ impl<'a> World<'a> {
 
     fn durable(&mut self, host: usize) {
         let Some(effects) = self.hosts[host].pending.take() else { return };
-        let records = effects.iter().filter_map(glue::record_of).cloned();
-        glue::store(&mut self.hosts[host].disk, records);
+        let records = effects.iter().filter_map(glue::record_of).cloned().collect();
+        self.keep(host, records);
         self.apply_all(host, effects);
         self.drain(host);
     }

@@ -1,5 +1,6 @@
 //! In good weather a live peer learns within 450 ms that a life it believed alive is dead; if others die
-//! at about the same time within 1.1 s, and if somebody has just begun within 3.1 s.
+//! at about the same time, or dead ones are still members, within 1.1 s, and if somebody has just begun
+//! within 3.1 s of that: it waits for a first sign of life of each member.
 
 use core::time::Duration;
 
@@ -12,12 +13,12 @@ pub const SLACK: Duration = Duration::from_millis(9 + 20);
 /// What was lost this long before a death may still delay its verdict.
 pub const WEATHER: Duration = Duration::from_millis(1_000);
 
-/// The promise where several die at about the same time: observers are among them
-/// (healing.md 1, many dead at once).
+/// The promise where several die at about the same time, or are dead and no view is without them yet:
+/// observers are among them (healing.md 1, many dead at once).
 pub const PROMISE_TOGETHER: Duration = Duration::from_millis(1_100);
 /// So long whoever begins waits for a first sign of life of each member.
 pub const BEGINNING: Duration = Duration::from_millis(2_000);
-/// The promise where somebody had just begun.
+/// The promise where somebody had just begun, from then on.
 pub const PROMISE_BEGINNING: Duration = Duration::from_millis(3_100);
 
 /// Which promise holds for a death.
@@ -50,7 +51,7 @@ impl Judged {
 pub struct Company {
     /// All peers.
     pub peers: usize,
-    /// Others that died, or stood still.
+    /// Others that died, were dead members already, or stood still.
     pub missing: usize,
     /// Others that began.
     pub began: usize,
