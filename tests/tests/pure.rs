@@ -244,6 +244,8 @@ fn claims_messages() -> Vec<(&'static str, Message)> {
         ("claims_state", M::State { task, epoch, state }),
         ("claims_hint", M::Hint { task, born, epoch }),
         ("claims_installed", M::Installed { task, epoch }),
+        ("claims_what_is_known", M::WhatIsKnown { job: task.job, epoch }),
+        ("claims_known", M::Known { job: task.job, epoch, keys: vec![key(1)] }),
     ];
     let boxed = |message| Message::Claims(Box::new(message));
     let mut all: Vec<_> =

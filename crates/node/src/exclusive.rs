@@ -269,7 +269,7 @@ impl Node {
     ) {
         let forgot = self.exclusive.forgot.contains(&job);
         let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
-        self.exclusive.claims.insert(job, claims);
+        self.exclusive.claims.insert(job, claims.of_job(job));
         let is_over = self.jobs.get(job).is_some_and(|entry| entry.completion.is_closed());
         let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
         records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
@@ -300,7 +300,7 @@ impl Node {
 
     /// What is about a job that is not known here is lost: claimants ask again.
     pub(crate) fn on_claims_message(&mut self, from: Life, message: ClaimsMessage<Ended>) {
-        let job = message.task().job;
+        let job = message.job();
         let known = self.jobs.get(job).map_or(0, |entry| entry.homes.len() as u64);
         // What it asks is kept by others since.
         if message.asked().is_some_and(|asked| asked.0 + 1 < job.born().0 + known) {

@@ -219,25 +219,43 @@ pub enum Message<V> {
         /// The view.
         epoch: Epoch,
     },
+    /// X2, for all tasks that nobody asked for: which tasks do you know? I keep the job's from this view on.
+    WhatIsKnown {
+        /// The job.
+        job: JobId,
+        /// The view whose replicas ask those of the one before.
+        epoch: Epoch,
+    },
+    /// These, and no more for any view before that one.
+    Known {
+        /// The job.
+        job: JobId,
+        /// The view.
+        epoch: Epoch,
+        /// Sorted; at most 2,048.
+        keys: Vec<Key>,
+    },
 }
 
 impl<V> Message<V> {
-    /// The task it is about.
-    pub const fn task(&self) -> Task {
+    /// The job it is about.
+    pub const fn job(&self) -> JobId {
         match self {
+            Self::WhatIsKnown { job, .. } | Self::Known { job, .. } => *job,
+
             Self::Prepare { ask, .. }
             | Self::Promise { ask, .. }
             | Self::Accept { ask, .. }
             | Self::Accepted { ask }
             | Self::Renew { ask, .. }
             | Self::Renewed { ask, .. }
-            | Self::Refuse { ask, .. } => ask.task,
+            | Self::Refuse { ask, .. } => ask.task.job,
             Self::Release { task, .. }
             | Self::Decided { task, .. }
             | Self::Pull { task, .. }
             | Self::State { task, .. }
             | Self::Hint { task, .. }
-            | Self::Installed { task, .. } => *task,
+            | Self::Installed { task, .. } => task.job,
         }
     }
 
@@ -267,6 +285,13 @@ pub enum Record<V> {
         installed: Option<Epoch>,
         /// What.
         state: Box<Snapshot<V>>,
+    },
+    /// All tasks but these, and those with a register, were not asked for by anybody before this view.
+    Ground {
+        /// A view of which this peer is a replica.
+        epoch: Epoch,
+        /// Sorted.
+        known: Vec<Key>,
     },
     /// All tasks of this job are forgotten.
     Forgotten(JobId),

@@ -40,13 +40,14 @@ impl<V: Value> Claims<V> {
         // No claim is older: there was nothing to pull for that view.
         let first = self.views.set(born, task.key);
         register.installed = first.filter(|set| set.contains(self.me.peer)).map(|_| born);
+        register.installed = register.installed.max(self.fresh_since(task));
         self.registers.insert(task, register);
         self.extend(task);
         true
     }
 
     /// X2: unchanged replicas move on at once.
-    fn extend(&mut self, task: Task) {
+    pub(super) fn extend(&mut self, task: Task) {
         let Some(register) = self.registers.get_mut(&task) else { return };
         while let Some(at) = register.installed
             && let Some(next) = self.views.after(at).map(|view| view.epoch)
@@ -64,7 +65,7 @@ impl<V: Value> Claims<V> {
 
     pub(super) fn enter(&mut self, view: Arc<View>) {
         let epoch = view.epoch;
-        self.views.push(view);
+        self.views.push(Arc::clone(&view));
         let keeps = self.views.current().is_some_and(|view| view.member(self.me.peer).is_some());
         if keeps && epoch > self.oath {
             self.oath = epoch;
@@ -73,6 +74,7 @@ impl<V: Value> Claims<V> {
         if self.transfers == Transfers::Over {
             return;
         }
+        self.enter_ground(&view);
         let tasks: Vec<_> = self.registers.keys().copied().collect();
         for task in tasks {
             self.extend(task);
@@ -106,7 +108,7 @@ impl<V: Value> Claims<V> {
     }
 
     /// Whether the register of `task` waits for others.
-    fn settle(&mut self, task: Task) {
+    pub(super) fn settle(&mut self, task: Task) {
         let open =
             |register: &Register<V>| !register.pulling.is_empty() || !register.hints.is_empty();
         if self.registers.get(&task).is_some_and(open) {
@@ -117,7 +119,7 @@ impl<V: Value> Claims<V> {
     }
 
     pub(super) fn arm_transfer(&mut self) {
-        if self.moving.is_empty() {
+        if self.moving.is_empty() && !self.ground_waits() {
             self.transfer = None;
         } else if self.transfer.is_none() {
             self.transfer = Some(self.now + RESEND);
@@ -228,6 +230,11 @@ impl<V: Value> Claims<V> {
             return;
         }
         register.installed = register.installed.max(Some(epoch));
+        self.installed_now(task);
+    }
+
+    /// A register has all that it waited for: what was merged meanwhile is written down before it is acted on.
+    pub(super) fn installed_now(&mut self, task: Task) {
         self.extend(task);
         if let Some(register) = self.registers.get_mut(&task) {
             register.pulling.retain(|at, _| Some(*at) > register.installed);
@@ -271,11 +278,15 @@ impl<V: Value> Claims<V> {
             register.hints.clear();
         }
         self.moving.clear();
+        if let Some(ground) = &mut self.ground {
+            ground.asking.clear();
+        }
         self.transfer = None;
     }
 
     pub(super) fn on_transfer_timer(&mut self) {
         self.transfer = Some(self.now + RESEND);
+        self.ask_ground_again();
         let Some(epoch) = self.views.epoch() else { return };
         for task in self.moving.clone() {
             self.send_hints(task, epoch);
@@ -292,6 +303,7 @@ impl<V: Value> Claims<V> {
         for record in records {
             match record {
                 Record::View(epoch) => self.oath = self.oath.max(epoch),
+                Record::Ground { epoch, known } => self.restore_ground(epoch, known),
                 Record::Forgotten(job) => self.registers.retain(|task, _| task.job != job),
                 Record::Register { task, born, installed, state } => {
                     let register = Register::restored(born, installed, *state, now);

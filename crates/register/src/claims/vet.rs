@@ -7,6 +7,7 @@ use formic_core::Life;
 use super::{
     CLAIMS_MAX, Claims, VALUE_MAX,
     claimant::Claim,
+    ground::KNOWN_MAX,
     lease::{LEASE_MAX, LEASE_MIN},
     message::{Ask, Input, Message, Quorum, Snapshot, Task, Value},
 };
@@ -102,10 +103,13 @@ impl<V: Value> Claims<V> {
                 if other { Err(Error::OtherDecision { from }) } else { Ok(()) }
             }
             Message::State { state, .. } => vet_state(from, state),
+            Message::Known { keys, .. } if keys.len() > KNOWN_MAX => Err(Error::BadAsk { from }),
             Message::Release { .. }
             | Message::Pull { .. }
             | Message::Hint { .. }
-            | Message::Installed { .. } => Ok(()),
+            | Message::Installed { .. }
+            | Message::WhatIsKnown { .. }
+            | Message::Known { .. } => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ use formic_core::{Epoch, FateId, JobId, Key, Life, Member, Protocol, Time, View}
 use super::life;
 use crate::claims::{Claims, Effect, Input, Task, Value};
 
+mod ground;
 mod model;
 mod rules;
 mod schedules;

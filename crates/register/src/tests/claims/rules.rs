@@ -14,33 +14,42 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(1);
 
 /// Peers that hear each other at once.
-struct Net {
-    now: Time,
-    machines: Vec<Claims<u32>>,
+pub(super) struct Net {
+    pub(super) now: Time,
+    pub(super) machines: Vec<Claims<u32>>,
     dead: BTreeSet<usize>,
     events: Vec<(usize, Event<u32>)>,
-    records: Vec<(usize, Record<u32>)>,
+    pub(super) records: Vec<(usize, Record<u32>)>,
 }
 
 fn at(life: Life) -> usize {
     usize::from(life.peer.as_bytes()[0]) - 1
 }
 
-fn lives(ranks: &[usize]) -> Vec<Life> {
+pub(super) fn lives(ranks: &[usize]) -> Vec<Life> {
     ranks.iter().map(|rank| life(*rank, 1)).collect()
 }
 
 impl Net {
+    /// So many peers, in no view yet.
+    pub(super) fn of(count: usize, machine: impl Fn(usize) -> Claims<u32>) -> Self {
+        let machines = (0..count).map(machine).collect();
+        let (events, records, dead) = (vec![], vec![], BTreeSet::new());
+        Self { now: Time::from_us(1), machines, dead, events, records }
+    }
+
+    pub(super) fn kill(&mut self, rank: usize) {
+        self.dead.insert(rank);
+    }
+
     /// So many peers, all in a first view.
     fn new(count: usize) -> Self {
-        let machines = (0..count).map(|rank| Claims::new(life(rank, 1))).collect();
-        let (events, records, dead) = (vec![], vec![], BTreeSet::new());
-        let mut net = Self { now: Time::from_us(1), machines, dead, events, records };
+        let mut net = Self::of(count, |rank| Claims::new(life(rank, 1)));
         net.view(&view(1, &lives(&(0..count).collect::<Vec<_>>())));
         net
     }
 
-    fn feed(&mut self, rank: usize, input: Input<u32>) {
+    pub(super) fn feed(&mut self, rank: usize, input: Input<u32>) {
         let mut flying = VecDeque::from([(rank, input)]);
         while let Some((rank, input)) = flying.pop_front() {
             if self.dead.contains(&rank) {
@@ -64,18 +73,18 @@ impl Net {
         None
     }
 
-    fn view(&mut self, view: &Arc<View>) {
+    pub(super) fn view(&mut self, view: &Arc<View>) {
         for rank in 0..self.machines.len() {
             self.feed(rank, Input::View(Arc::clone(view)));
         }
     }
 
-    fn claim(&mut self, rank: usize) {
+    pub(super) fn claim(&mut self, rank: usize) {
         self.feed(rank, claim(1));
     }
 
     /// Lets time pass, timer by timer.
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         loop {
             let live = (0..self.machines.len()).filter(|rank| !self.dead.contains(rank));
@@ -91,11 +100,11 @@ impl Net {
         self.now = end;
     }
 
-    fn happened(&self, rank: usize, what: impl Fn(&Event<u32>) -> bool) -> bool {
+    pub(super) fn happened(&self, rank: usize, what: impl Fn(&Event<u32>) -> bool) -> bool {
         self.events.iter().any(|(by, event)| *by == rank && what(event))
     }
 
-    fn granted(&self, rank: usize) -> Option<Fence> {
+    pub(super) fn granted(&self, rank: usize) -> Option<Fence> {
         self.events.iter().rev().find_map(|(by, event)| match event {
             Event::Granted { fence, .. } if *by == rank => Some(*fence),
             _ => None,
@@ -107,7 +116,7 @@ fn claim(attempt: u64) -> Input<u32> {
     Input::Claim { task: task(0), born: Epoch(1), attempt, lease: LEASE }
 }
 
-const fn fence(epoch: u64, attempt: u64) -> Fence {
+pub(super) const fn fence(epoch: u64, attempt: u64) -> Fence {
     Fence { epoch: Epoch(epoch), attempt }
 }
 

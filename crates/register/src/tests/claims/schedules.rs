@@ -38,6 +38,7 @@ struct Host {
 
 struct World {
     random: Random,
+    seed: u64,
     real_us: u64,
     views: Vec<Arc<View>>,
     hosts: Vec<Host>,
@@ -50,6 +51,21 @@ struct World {
     moved: u64,
 }
 
+/// In every other schedule all tasks are of one job with one set of replicas.
+fn machine(seed: u64, life: Life) -> Claims<u32> {
+    let machine = Claims::new(life);
+    if seed.is_multiple_of(2) { machine } else { machine.of_job(task(0).job) }
+}
+
+/// How many of so many members may be in a view.
+const fn fitting(seed: u64, members: usize) -> usize {
+    match (seed % 2, members) {
+        (1, 4) => 3,
+        (1, 6) => 5,
+        (_, members) => members,
+    }
+}
+
 fn index(life: Life) -> usize {
     usize::from(life.peer.as_bytes()[0]) - 1
 }
@@ -58,7 +74,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let host = |rank: usize, random: &mut Random| Host {
-            machine: Claims::new(life(rank, 1)),
+            machine: machine(seed, life(rank, 1)),
             life: life(rank, 1),
             rate: 990_500 + random.below(19_000),
             disk: vec![],
@@ -66,10 +82,11 @@ impl World {
             told: 0,
         };
         let hosts = (0..PEERS).map(|rank| host(rank, &mut random)).collect();
-        let members = 2 + usize::try_from(random.below(4)).unwrap();
+        let members = fitting(seed, 2 + usize::try_from(random.below(4)).unwrap());
         let lives: Vec<_> = (0..members).map(|rank| life(rank, 1)).collect();
         Self {
             random,
+            seed,
             real_us: 1_000,
             views: vec![view(1, &lives)],
             hosts,
@@ -176,7 +193,7 @@ impl World {
     fn restart(&mut self, at: usize) {
         let host = &mut self.hosts[at];
         host.life.incarnation = Incarnation(host.life.incarnation.0 + 1);
-        host.machine = Claims::new(host.life);
+        host.machine = machine(self.seed, host.life);
         let (disk, first, told) = (host.disk.clone(), host.first, host.told);
         // The said stays: what an earlier life promised binds the later ones.
         self.feed(at, Input::Restore(disk), Fate::Lives);
@@ -212,6 +229,7 @@ impl World {
         if !ranks.contains(&new) && self.random.chance(600) {
             ranks.push(new);
         }
+        ranks.truncate(fitting(self.seed, ranks.len()));
         let lives: Vec<_> = ranks.iter().map(|rank| self.hosts[*rank].life).collect();
         self.views.push(view(epoch, &lives));
         self.moved += 1;

@@ -428,6 +428,7 @@ mod dead {
             }
             // Whoever is asked pulls without a hint, and those it pulls from changed nothing since.
             Message::Hint { .. } | Message::Installed { .. } => true,
+            Message::WhatIsKnown { .. } | Message::Known { .. } => true,
         }
     }
 }
