@@ -241,11 +241,11 @@ fn claims_messages() -> Vec<(&'static str, Message)> {
         ("claims_refuse", M::Refuse { ask, why: Refusal::Held { remaining: lease } }),
         ("claims_decided", M::Decided { task, born, stamp, value }),
         ("claims_pull", M::Pull { task, born, epoch }),
-        ("claims_state", M::State { task, epoch, state }),
+        ("claims_state", M::State { task, epoch, installed: born, state }),
         ("claims_hint", M::Hint { task, born, epoch }),
         ("claims_installed", M::Installed { task, epoch }),
         ("claims_what_is_known", M::WhatIsKnown { job: task.job, epoch }),
-        ("claims_known", M::Known { job: task.job, epoch, keys: vec![key(1)] }),
+        ("claims_known", M::Known { job: task.job, epoch, installed: born, keys: vec![key(1)] }),
     ];
     let boxed = |message| Message::Claims(Box::new(message));
     let mut all: Vec<_> =

@@ -270,7 +270,7 @@ impl Node {
         let forgot = self.exclusive.forgot.contains(&job);
         let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
         self.exclusive.claims.insert(job, claims.of_job(job));
-        let is_over = self.jobs.get(job).is_some_and(|entry| entry.completion.is_closed());
+        let is_over = self.is_over(job);
         let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
         records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
         keepers(job, groups).for_each(|view| feed(ClaimsInput::View(view)));
@@ -340,8 +340,17 @@ impl Node {
         self.steps.push_back(Step::AskForClaims);
     }
 
-    /// The job is over.
+    fn is_over(&self, job: JobId) -> bool {
+        self.jobs.get(job).is_some_and(|entry| entry.completion.is_closed())
+    }
+
+    /// The job is over: nothing of it moves or is decided any more.
     pub(crate) fn end_claims(&mut self, job: JobId) {
+        let runs = self.exclusive.runs.iter();
+        let undecided = runs
+            .filter(|(task, run)| task.job == job && run.phase == Phase::Committing && !run.wanted);
+        let undecided: Vec<TaskId> = undecided.map(|(task, _)| *task).collect();
+        undecided.into_iter().for_each(|task| self.let_go(task));
         if self.exclusive.claims.contains_key(&job) {
             self.steps.push_back(Step::Claims(job, ClaimsInput::Over));
         }
@@ -377,6 +386,7 @@ impl Node {
 
     /// Nobody counts on the task any more: its body is stopped.
     pub(crate) fn abort_exclusive(&mut self, task: TaskId) {
+        let is_over = self.is_over(task.job);
         let Some(run) = self.exclusive.runs.get_mut(&task) else { return };
         run.wanted = false;
         match run.phase {
@@ -386,6 +396,8 @@ impl Node {
                 self.out.push(Effect::Abort { job: task.job, key: task.key });
             }
             Phase::Stopping => {}
+            // Nobody is next.
+            Phase::Committing if is_over => self.let_go(task),
             // What happened outside has happened: it is still decided, and adopted by whoever is next.
             Phase::Committing => {}
         }

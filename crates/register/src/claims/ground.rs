@@ -89,8 +89,12 @@ impl<V: Value> Claims<V> {
         let Some(ground) = &self.ground else { return };
         let Some(answered) = ground.asking.get(&epoch) else { return };
         let job = ground.job;
-        let peers = before.lives().map(|life| life.peer);
-        let missing: Vec<PeerId> = peers.filter(|peer| !answered.contains(peer)).collect();
+        // As for one task: those of the same view too.
+        let after = self.views.get(epoch).cloned();
+        let lives = before.lives().chain(after.iter().flat_map(|view| view.lives()));
+        let peers: BTreeSet<PeerId> = lives.map(|life| life.peer).collect();
+        let missing: Vec<PeerId> =
+            peers.into_iter().filter(|peer| !answered.contains(peer)).collect();
         for peer in missing {
             self.send(peer, Message::WhatIsKnown { job, epoch });
         }
@@ -100,9 +104,13 @@ impl<V: Value> Claims<V> {
     pub(super) fn on_what_is_known(&mut self, from: Life, job: JobId, epoch: Epoch) {
         let Some(before) = self.views.before(epoch) else { return };
         let asked = before.epoch;
-        let keeps = before.member(self.me.peer).is_some() && self.role == Role::Keeper;
+        let me = self.me.peer;
+        let kept = before.member(me).is_some();
+        let keeps = self.views.get(epoch).is_some_and(|view| view.member(me).is_some());
         let Some(ground) = self.ground.as_ref().filter(|ground| ground.job == job) else { return };
-        if !keeps || self.entered() < Some(epoch) || ground.installed < Some(asked) {
+        let complete = keeps && ground.installed >= Some(epoch);
+        let knows = complete || kept && ground.installed >= Some(asked);
+        if !knows || self.role != Role::Keeper || self.entered() < Some(epoch) {
             return;
         }
         let used = self.registers.iter().filter(|(_, register)| register.is_used());
@@ -110,17 +118,25 @@ impl<V: Value> Claims<V> {
             used.map(|(task, _)| task.key).chain(ground.known.iter().copied()).collect();
         if keys.len() <= KNOWN_MAX {
             let keys = keys.into_iter().collect();
-            self.send(from.peer, Message::Known { job, epoch, keys });
+            let installed = if complete { epoch } else { asked };
+            self.send(from.peer, Message::Known { job, epoch, installed, keys });
         }
     }
 
-    pub(super) fn on_known(&mut self, from: Life, (job, epoch): (JobId, Epoch), keys: Vec<Key>) {
+    pub(super) fn on_known(
+        &mut self,
+        from: Life,
+        (job, epoch): (JobId, Epoch),
+        installed: Epoch,
+        keys: Vec<Key>,
+    ) {
         let Some(before) = self.views.before(epoch).cloned() else { return };
         let Some(ground) = self.ground.as_mut().filter(|ground| ground.job == job) else { return };
         let Some(answered) = ground.asking.get_mut(&epoch) else { return };
         answered.insert(from.peer);
         ground.known.extend(keys);
-        if !before.is_quorum(answered) && formic_core::rule!("register/ground-majority") {
+        let enough = installed >= epoch || before.is_quorum(answered);
+        if !enough && formic_core::rule!("register/ground-majority") {
             return;
         }
         ground.installed = ground.installed.max(Some(epoch));

@@ -194,12 +194,14 @@ pub enum Message<V> {
         /// The view of the asker.
         epoch: Epoch,
     },
-    /// What a replica of the view before knows.
+    /// What a replica of the view before knows, or one of this view that has it all.
     State {
         /// The task.
         task: Task,
         /// The view of the asker.
         epoch: Epoch,
+        /// The newest view for which whoever answers has pulled everything.
+        installed: Epoch,
         /// What.
         state: Box<Snapshot<V>>,
     },
@@ -232,6 +234,8 @@ pub enum Message<V> {
         job: JobId,
         /// The view.
         epoch: Epoch,
+        /// The newest view for which whoever answers knows it of all its replicas before.
+        installed: Epoch,
         /// Sorted; at most 2,048.
         keys: Vec<Key>,
     },

@@ -9,7 +9,7 @@ use std::{
 use formic_core::{Epoch, Life, PeerId, Time, View};
 
 use super::{
-    Claims, Transfers,
+    Claims, Role, Transfers,
     lease::{Lease, replica_end},
     message::{Message, Record, Snapshot, Stamp, Task, Value},
     replica::{REGISTERS_MAX, Register},
@@ -143,11 +143,14 @@ impl<V: Value> Claims<V> {
 
     fn send_pulls(&mut self, task: Task, epoch: Epoch) {
         let Some(before) = self.views.before(epoch).map(|view| view.epoch) else { return };
-        let Some(set) = self.views.set(before, task.key) else { return };
+        let sets = [before, epoch].map(|at| self.views.set(at, task.key));
         let Some(register) = self.registers.get(&task) else { return };
         let Some(answered) = register.pulling.get(&epoch) else { return };
         let born = register.born;
-        let missing = set.peers().iter().filter(|peer| !answered.contains(peer));
+        // Those of the same view too: one that has it all is as good as a majority of the view before.
+        let peers: BTreeSet<PeerId> =
+            sets.iter().flatten().flat_map(super::sets::Set::peers).copied().collect();
+        let missing = peers.iter().filter(|peer| !answered.contains(peer));
         for peer in missing.copied().collect::<Vec<_>>() {
             self.send(peer, Message::Pull { task, born, epoch });
         }
@@ -161,18 +164,22 @@ impl<V: Value> Claims<V> {
         }
     }
 
-    /// X1, X3: only who is in the later view and had installed the one before answers.
+    /// X1, X3: only who is in the later view and had installed the one before answers, or who has installed
+    /// the later one.
     pub(super) fn on_pull(&mut self, from: Life, task: Task, born: Epoch, epoch: Epoch) {
         let before = self.views.before(epoch).map(|view| view.epoch);
         let (Some(entered), Some(before)) = (self.entered(), before) else { return };
-        let keeps = |set: super::sets::Set| set.contains(self.me.peer);
-        if entered < epoch
-            || !self.views.set(before, task.key).is_some_and(keeps)
-            || !self.open_register(task, born)
-        {
+        let me = self.me.peer;
+        let keeps = |at| self.views.set(at, task.key).is_some_and(|set| set.contains(me));
+        let (kept, keeps) = (keeps(before), keeps(epoch));
+        let has_it = self.installed(task).max(self.fresh_since(task)) >= Some(epoch);
+        let complete = keeps && has_it;
+        let may = self.role == Role::Keeper && entered >= epoch && (kept || complete);
+        if !may || !self.open_register(task, born) {
             return;
         }
-        if self.installed(task) < Some(before) && formic_core::rule!("register/installed") {
+        let installed = self.installed(task);
+        if kept && installed < Some(before) && formic_core::rule!("register/installed") {
             return self.pull(task, before);
         }
         let now = self.now;
@@ -180,12 +187,19 @@ impl<V: Value> Claims<V> {
         let running = register.leases.iter().filter(|lease| lease.end > now);
         let leases = running.map(|lease| lease.told(now)).collect();
         let state = Box::new(Snapshot { leases, ..register.snapshot() });
-        self.send(from.peer, Message::State { task, epoch, state });
+        let installed = if complete { epoch } else { before };
+        self.send(from.peer, Message::State { task, epoch, installed, state });
     }
 
     /// X4. Merged at once: what others accepted may be reported before all of them answered, acted on
     /// it is only when installed.
-    pub(super) fn on_state(&mut self, from: Life, task: Task, epoch: Epoch, state: Snapshot<V>) {
+    pub(super) fn on_state(
+        &mut self,
+        from: Life,
+        (task, epoch): (Task, Epoch),
+        installed: Epoch,
+        state: Snapshot<V>,
+    ) {
         let now = self.now;
         let Some(register) = self.registers.get_mut(&task) else { return };
         let Some(answered) = register.pulling.get_mut(&epoch) else { return };
@@ -207,7 +221,11 @@ impl<V: Value> Claims<V> {
             let end = replica_end(now, told.rest);
             register.lease(Lease { holder: told.holder, length: told.length, end });
         }
-        self.try_install(task, epoch);
+        if installed >= epoch {
+            self.install(task, epoch);
+        } else {
+            self.try_install(task, epoch);
+        }
         self.arm_transfer();
     }
 
@@ -226,9 +244,13 @@ impl<V: Value> Claims<V> {
         } else {
             !answered.is_empty()
         };
-        if !enough {
-            return;
+        if enough {
+            self.install(task, epoch);
         }
+    }
+
+    fn install(&mut self, task: Task, epoch: Epoch) {
+        let Some(register) = self.registers.get_mut(&task) else { return };
         register.installed = register.installed.max(Some(epoch));
         self.installed_now(task);
     }

@@ -70,6 +70,28 @@ fn one_answer_is_not_enough() {
     assert_eq!(net.granted(4), None, "1 and 2 may have promised it");
 }
 
+/// One that pulled everything for a view tells the others of that view, when those of the view before are gone.
+#[test]
+fn one_that_has_it_all_is_enough() {
+    let mut net = net();
+    net.claim(1);
+    net.feed(1, Input::Commit { task: task(0), value: 7 });
+    net.kill(2);
+    net.kill(3);
+    net.view(&view(2, &lives(&[0, 1, 3])));
+    net.pass(Duration::from_secs(1));
+    net.kill(1);
+    net.revive(3);
+    net.feed(3, Input::View(view(2, &lives(&[0, 1, 3]))));
+    net.pass(Duration::from_secs(1));
+    net.view(&view(3, &lives(&[3, 4])));
+    net.kill(0);
+    net.pass(Duration::from_secs(2));
+    net.claim(4);
+    net.pass(Duration::from_secs(2));
+    assert!(net.happened(4, |event| *event == Event::Adopted { task: task(0), value: 7 }));
+}
+
 /// What was learnt is not asked again after a restart: those who knew may be gone.
 #[test]
 fn what_is_fresh_is_durable() {
@@ -91,7 +113,7 @@ fn what_is_fresh_is_durable() {
 fn too_many_known_tasks_are_refused() {
     let mut net = net();
     let keys = vec![task(0).key; 2_049];
-    let message = Message::Known { job: job(), epoch: Epoch(1), keys };
+    let message = Message::Known { job: job(), epoch: Epoch(1), installed: Epoch(1), keys };
     let from = life(1, 1);
     let input = Input::Message { from, message };
     let error = net.machines[0].handle(net.now, input, &mut Vec::new());

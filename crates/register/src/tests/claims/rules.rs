@@ -42,6 +42,10 @@ impl Net {
         self.dead.insert(rank);
     }
 
+    pub(super) fn revive(&mut self, rank: usize) {
+        self.dead.remove(&rank);
+    }
+
     /// So many peers, all in a first view.
     fn new(count: usize) -> Self {
         let mut net = Self::of(count, |rank| Claims::new(life(rank, 1)));
@@ -340,7 +344,12 @@ fn a_replica_of_a_changed_set_answers_after_a_majority_of_the_last_one() {
         &mut replica,
         now,
         2,
-        Message::State { task: task(0), epoch: Epoch(2), state: Box::new(state) },
+        Message::State {
+            task: task(0),
+            epoch: Epoch(2),
+            installed: Epoch(1),
+            state: Box::new(state),
+        },
     );
     let out = told(&mut replica, now, 1, prepare(1, fence(2, 1)));
     let promised = out.iter().any(|effect| {
