@@ -1,6 +1,8 @@
 //! The same peers, jobs and faults on every transport: only the factory differs.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+#[path = "shell/conformance.rs"]
+mod conformance;
 #[path = "shell/fixture.rs"]
 mod fixture;
 #[path = "shell/jobs.rs"]

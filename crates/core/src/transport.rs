@@ -18,8 +18,10 @@ use async_trait::async_trait;
 
 use crate::{Incarnation, Life, PeerId};
 
+mod contract;
 mod lanes;
 
+pub use contract::{Breach, Contract};
 pub use lanes::Lanes;
 
 /// A link of one transport: an index and a generation, so that a reused slot is another link.
