@@ -7,8 +7,6 @@ mod conformance;
 mod fixture;
 #[path = "shell/jobs.rs"]
 mod jobs;
-#[path = "shell/links.rs"]
-mod links;
 
 /// Runs each case on each transport, with a watchdog that turns a hang into a failure.
 macro_rules! on_every_transport {
@@ -29,9 +27,6 @@ macro_rules! on_every_transport {
 }
 
 on_every_transport! {
-    links::ten_thousand_in_order_in_each_class,
-    links::a_successor_replaces_its_older_life,
-    links::too_large_comes_back,
     jobs::a_nested_job_completes_with_one_certificate_everywhere,
     jobs::a_killed_peer_loses_nothing,
     jobs::a_killed_home_loses_nothing,

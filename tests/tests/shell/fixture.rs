@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use formic::{Identity, Incarnation, Life, Message, transport::Transport};
+use formic::{Identity, Life, Message, transport::Transport};
 use formic_identity::SecretKey;
 use formic_memory::Hub;
 use formic_quic::{Config, Quic};
@@ -24,12 +24,6 @@ impl Fixture {
     /// An end for a peer's identity.
     pub(crate) async fn end(&self, identity: &Identity) -> End {
         (self.make)(identity.secret(), identity.life()).await
-    }
-
-    /// An end for the peer of this key in this life.
-    pub(crate) async fn life(&self, secret: &SecretKey, incarnation: u64) -> End {
-        let life = Life::new(secret.public().peer_id(), Incarnation(incarnation));
-        (self.make)(secret, life).await
     }
 }
 

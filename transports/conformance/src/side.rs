@@ -30,7 +30,7 @@ pub enum Failure {
         by: Life,
         /// Which.
         #[source]
-        breach: Breach,
+        breach: Box<Breach>,
     },
     /// What the case demands.
     #[error("{what}")]
@@ -53,6 +53,7 @@ impl Failure {
     ///
     /// # Errors
     /// With what was found, if it does not.
+    #[expect(clippy::fn_params_excessive_bools, reason = "it reads like an assertion")]
     pub fn unless(holds: bool, what: impl FnOnce() -> String) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self::Case { what: what() }) }
     }
@@ -247,7 +248,7 @@ impl Side {
         for event in events {
             let by = self.end.local();
             let checked = self.contract.event(&event, |probe| probe.number);
-            checked.map_err(|breach| Failure::Contract { by, breach })?;
+            checked.map_err(|breach| Failure::Contract { by, breach: Box::new(breach) })?;
             self.log.push(event);
         }
         Ok(())

@@ -21,3 +21,10 @@
 //!
 //! The first peer of a mesh founds it; others [join](crate::Builder::join) by any member's address. A
 //! [`Client`](crate::Client) is no member: it submits, waits and asks, over a transport of its own.
+//!
+//! # A transport of your own
+//!
+//! Implement [`Transport`](crate::transport::Transport) and one factory, and `formic_conformance::conformance!` makes a
+//! test of each promise that protocols rely on: one link per pair of lives, reliable classes complete and in order,
+//! refused messages that come back, room that is announced, lives that replace each other. Its pure checker,
+//! `formic_core::transport::Contract`, can watch any end.
