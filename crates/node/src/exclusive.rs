@@ -111,6 +111,8 @@ pub(crate) struct Exclusive {
     forgot: BTreeSet<JobId>,
     /// When it is asked again who keeps the tasks of a job.
     asks_at: Option<Time>,
+    /// When this peer asked last who does, because it was asked for what it kept before a group it never heard of.
+    behind: BTreeMap<JobId, Time>,
 }
 
 impl Exclusive {
@@ -151,6 +153,7 @@ impl Exclusive {
     /// The job's verdict is forgotten here: late claims of its tasks are answered no more.
     pub(crate) fn forget(&mut self, job: JobId, out: &mut Vec<Effect>) {
         self.forgot.remove(&job);
+        self.behind.remove(&job);
         if self.claims.remove(&job).is_some() {
             let record = formic_register::claims::Record::Forgotten(job);
             out.push(Effect::Persist(Record::Claims { job, record }));
@@ -306,8 +309,20 @@ impl Node {
         if message.asked().is_some_and(|asked| asked.0 + 1 < job.born().0 + known) {
             self.tell_keepers(from, job);
         }
+        // Where this peer was away when the group changed, its later life is of no group that would tell it.
+        if message.pulled().is_some_and(|epoch| epoch.0 >= job.born().0 + known && known > 0) {
+            self.ask_newer(from, job);
+        }
         if self.open_claims(job) {
             self.steps.push_back(Step::Claims(job, ClaimsInput::Message { from, message }));
+        }
+    }
+
+    fn ask_newer(&mut self, from: Life, job: JobId) {
+        let asked = self.exclusive.behind.get(&job);
+        if asked.is_none_or(|at| *at + ASK_EVERY <= self.now) {
+            self.exclusive.behind.insert(job, self.now);
+            self.send(from, Message::WhoKeeps { job });
         }
     }
 
@@ -365,6 +380,9 @@ impl Node {
         if self.exclusive.claims.contains_key(&job) {
             let later = keepers(job, &groups).skip(known);
             self.steps.extend(later.map(|view| Step::Claims(job, ClaimsInput::View(view))));
+        } else if groups.iter().flatten().any(|life| *life == self.me) && !self.is_over(job) {
+            // Which tasks nobody claimed yet is asked while those are there who know it.
+            self.begin_claims(job, &groups, None);
         }
     }
 
