@@ -118,7 +118,7 @@ impl<V: Value> Claims<V> {
         let knows = complete || kept && ground.installed >= Some(asked);
         if !knows {
             return if kept || keeps {
-                self.keep_ground_pull(from, job, epoch)
+                self.keep_ground_pull(from, job, epoch);
             };
         }
         let used = self.registers.iter().filter(|(_, register)| register.is_used());

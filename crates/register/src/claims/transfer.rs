@@ -182,7 +182,7 @@ impl<V: Value> Claims<V> {
         let complete = keeps && has_it;
         if !(kept || complete) {
             return if keeps {
-                self.keep_pull(from, task, born, epoch)
+                self.keep_pull(from, task, born, epoch);
             };
         }
         if !self.open_register(task, born) {
