@@ -154,7 +154,7 @@ impl Node {
         self.end_claims(job);
         // Until here late claims of its exclusive tasks are answered with what was decided.
         if let Some(oldest) = self.jobs.close(job) {
-            self.exclusive.forget(oldest, &mut self.out);
+            self.exclusive.forget(self.me, oldest, &mut self.out);
         }
     }
 

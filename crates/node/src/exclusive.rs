@@ -13,20 +13,15 @@
 //! The claim of a body that is being stopped is kept until it stands still: nobody begins before.
 //!
 //! A job's home group keeps the claims of its exclusive tasks: whatever loses them, a majority of the
-//! group, has lost the job anyway. Where another group follows, the claims move to it. Other peers ask who it
-//! is (`WhoKeeps`), and are told when they ask one that was.
+//! group, has lost the job anyway. Where another group follows, the claims move to it (`keepers.rs`).
 
-use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use formic_completion::{Input as JobInput, SUCCESSIONS_MAX};
-use formic_core::{
-    Descriptor, Digest, Epoch, FateId, JobId, Life, Member, Outcome, Protocol as _, Time, View,
-    earliest, wire,
-};
+use formic_completion::Input as JobInput;
+use formic_core::{Descriptor, JobId, Life, Outcome, Protocol as _, Time, earliest, wire};
 use formic_healing::Standing;
 use formic_register::claims::{
     Claims, Denial, Effect as ClaimsEffect, Event as Claim, Fence, Input as ClaimsInput, LEASE_MAX,
@@ -35,10 +30,11 @@ use formic_register::claims::{
 use formic_work::TaskId;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Event, Message, Node, Record, step::Step};
-
-/// How often it is asked who keeps the tasks of a job: a round trip of a slow wide-area link.
-const ASK_EVERY: Duration = Duration::from_millis(250);
+use crate::{
+    Effect, Event, Message, Node, Record,
+    keepers::{ASK_EVERY, Keepers, views},
+    step::Step,
+};
 
 /// How an exclusive task ended: the value that its replicas agree on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,19 +97,20 @@ struct Run {
 }
 
 /// This peer's part in exclusive tasks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exclusive {
     /// As keeper and as claimant, by job.
     claims: BTreeMap<JobId, Claims<Ended>>,
     runs: BTreeMap<TaskId, Run>,
-    /// Jobs of whose home group this peer is, by what others say, and knows nothing from its disk: a life
-    /// before this one ended too early, or lost its disk.
-    forgot: BTreeSet<JobId>,
-    /// When it is asked again who keeps the tasks of a job.
-    asks_at: Option<Time>,
+    /// Who keeps the tasks of a job, beyond what is known of the job.
+    pub(crate) keepers: Keepers,
 }
 
 impl Exclusive {
+    pub(crate) const fn new(me: Life) -> Self {
+        Self { claims: BTreeMap::new(), runs: BTreeMap::new(), keepers: Keepers::new(me) }
+    }
+
     pub(crate) fn has(&self, task: TaskId) -> bool {
         self.runs.contains_key(&task)
     }
@@ -135,12 +132,12 @@ impl Exclusive {
         self.runs.values().any(|run| run.wanted && run.phase == Phase::Committing)
     }
 
-    pub(crate) const fn asks_at(&self) -> Option<Time> {
-        self.asks_at
+    pub(crate) fn keeps(&self, job: JobId) -> bool {
+        self.claims.contains_key(&job)
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.claims.values().map(Claims::deadline).fold(self.asks_at, earliest)
+        self.claims.values().map(Claims::deadline).fold(self.keepers.asks_at, earliest)
     }
 
     pub(crate) fn due(&self, now: Time) -> Vec<JobId> {
@@ -149,8 +146,12 @@ impl Exclusive {
     }
 
     /// The job's verdict is forgotten here: late claims of its tasks are answered no more.
-    pub(crate) fn forget(&mut self, job: JobId, out: &mut Vec<Effect>) {
-        self.forgot.remove(&job);
+    pub(crate) fn forget(&mut self, me: Life, job: JobId, out: &mut Vec<Effect>) {
+        self.keepers.forget(me, job);
+        self.drop_claims(job, out);
+    }
+
+    pub(crate) fn drop_claims(&mut self, job: JobId, out: &mut Vec<Effect>) {
         if self.claims.remove(&job).is_some() {
             let record = formic_register::claims::Record::Forgotten(job);
             out.push(Effect::Persist(Record::Claims { job, record }));
@@ -163,27 +164,6 @@ impl Exclusive {
             assert!(run.wanted || run.phase != Phase::Asking, "{task:?} is asked for by nobody");
         }
     }
-}
-
-/// What the machine of claims calls the peers that keep them, one view per home group: rank decides who
-/// leads where two are.
-fn keepers(job: JobId, groups: &[Vec<Life>]) -> impl Iterator<Item = Arc<View>> {
-    let view = move |(generation, home): (u64, &Vec<Life>)| {
-        let members = (0_u64..).zip(home);
-        let members = members.map(|(rank, life)| Member { life: *life, fate: FateId(rank) });
-        let (epoch, members) = (Epoch(job.born().0 + generation), members.collect());
-        Arc::new(View { epoch, members, previous: Digest::of(&[]), forced: None })
-    };
-    (0_u64..).zip(groups).map(view)
-}
-
-/// Whether these may be the home groups of a job.
-fn are_groups(groups: &[Vec<Life>]) -> bool {
-    let is_group = |home: &Vec<Life>| {
-        let peers: BTreeSet<_> = home.iter().map(|life| life.peer).collect();
-        peers.len() == home.len() && matches!(home.len(), 1 | 2 | 3 | 5 | 7)
-    };
-    (1..=SUCCESSIONS_MAX + 1).contains(&groups.len()) && groups.iter().all(is_group)
 }
 
 const fn register(TaskId { job, key }: TaskId) -> Task {
@@ -216,7 +196,7 @@ impl Node {
 
     /// Asks for every claim that is missing, if a majority is in touch: without one it is refused.
     pub(crate) fn ask_for_claims(&mut self) {
-        self.exclusive.asks_at = None;
+        self.exclusive.keepers.asks_at = None;
         let is_member = self.healing.view().is_some_and(|view| view.contains(self.me));
         if !is_member || self.healing.standing() == Standing::Lost {
             return;
@@ -238,7 +218,7 @@ impl Node {
             self.steps.push_back(Step::Claims(job, claim));
         }
         for job in unknown {
-            self.exclusive.asks_at = Some(self.now + ASK_EVERY);
+            self.exclusive.keepers.asks_at = Some(self.now + ASK_EVERY);
             for life in self.alive() {
                 self.send(life, Message::WhoKeeps { job });
             }
@@ -250,30 +230,24 @@ impl Node {
         if self.exclusive.claims.contains_key(&job) {
             return true;
         }
-        let Some(groups) = self.groups(job) else { return false };
+        let Some(groups) = self.groups(job).map(<[_]>::to_vec) else { return false };
         self.begin_claims(job, &groups, None);
         true
     }
 
-    /// The home groups of the job, if they are known here.
-    fn groups(&self, job: JobId) -> Option<Vec<Vec<Life>>> {
-        let groups = self.jobs.get(job).map(|entry| entry.homes.clone())?;
-        (!groups.is_empty()).then_some(groups)
-    }
-
-    fn begin_claims(
+    pub(crate) fn begin_claims(
         &mut self,
         job: JobId,
         groups: &[Vec<Life>],
         records: Option<Vec<formic_register::claims::Record<Ended>>>,
     ) {
-        let forgot = self.exclusive.forgot.contains(&job);
+        let forgot = self.exclusive.keepers.has_forgotten(job);
         let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
         self.exclusive.claims.insert(job, claims.of_job(job));
         let is_over = self.is_over(job);
         let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
         records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
-        keepers(job, groups).for_each(|view| feed(ClaimsInput::View(view)));
+        views(job, groups).for_each(|view| feed(ClaimsInput::View(view)));
         if is_over {
             feed(ClaimsInput::Over);
         }
@@ -286,7 +260,7 @@ impl Node {
         job: JobId,
         records: Vec<formic_register::claims::Record<Ended>>,
     ) {
-        if let Some(groups) = self.groups(job) {
+        if let Some(groups) = self.groups(job).map(<[_]>::to_vec) {
             self.begin_claims(job, &groups, Some(records));
         }
     }
@@ -301,46 +275,13 @@ impl Node {
     /// What is about a job that is not known here is lost: claimants ask again.
     pub(crate) fn on_claims_message(&mut self, from: Life, message: ClaimsMessage<Ended>) {
         let job = message.job();
-        let known = self.jobs.get(job).map_or(0, |entry| entry.homes.len() as u64);
-        // What it asks is kept by others since.
-        if message.asked().is_some_and(|asked| asked.0 + 1 < job.born().0 + known) {
-            self.tell_keepers(from, job);
-        }
+        self.compare_groups(from, &message);
         if self.open_claims(job) {
             self.steps.push_back(Step::Claims(job, ClaimsInput::Message { from, message }));
         }
     }
 
-    pub(crate) fn tell_keepers(&mut self, to: Life, job: JobId) {
-        if let Some(groups) = self.groups(job) {
-            self.send(to, Message::Keepers { job, groups });
-        }
-    }
-
-    pub(crate) fn on_keepers(&mut self, from: Life, job: JobId, groups: Vec<Vec<Life>>) {
-        if !are_groups(&groups) {
-            self.misbehaved(from.peer, format!("{} home groups of a job", groups.len()));
-            return;
-        }
-        let Some(known) = self.jobs.get(job).map(|entry| &entry.homes) else { return };
-        // Unasked answers say nothing; a home peer hears of later groups from its own.
-        let asked = self.exclusive.asks_at.is_some() && known.is_empty();
-        let inside = known.last().is_some_and(|home| home.contains(&self.me));
-        let later = !known.is_empty() && !inside && groups.starts_with(known) && groups != *known;
-        if !asked && !later {
-            return;
-        }
-        // This very life may be of the group, and the job on its way to it.
-        let of_me = |life: &&Life| life.peer == self.me.peer;
-        let mut mine = groups.iter().flatten().filter(of_me);
-        if asked && mine.next().is_some_and(|first| *first != self.me) {
-            self.exclusive.forgot.insert(job);
-        }
-        self.on_succeeded(job, groups);
-        self.steps.push_back(Step::AskForClaims);
-    }
-
-    fn is_over(&self, job: JobId) -> bool {
+    pub(crate) fn is_over(&self, job: JobId) -> bool {
         self.jobs.get(job).is_some_and(|entry| entry.completion.is_closed())
     }
 
@@ -353,18 +294,6 @@ impl Node {
         undecided.into_iter().for_each(|task| self.let_go(task));
         if self.exclusive.claims.contains_key(&job) {
             self.steps.push_back(Step::Claims(job, ClaimsInput::Over));
-        }
-    }
-
-    /// Other peers keep the claims of the job's tasks from now on.
-    pub(crate) fn on_succeeded(&mut self, job: JobId, groups: Vec<Vec<Life>>) {
-        let Some(entry) = self.jobs.get_mut(job).filter(|it| it.homes.len() < groups.len()) else {
-            return;
-        };
-        let known = core::mem::replace(&mut entry.homes, groups.clone()).len();
-        if self.exclusive.claims.contains_key(&job) {
-            let later = keepers(job, &groups).skip(known);
-            self.steps.extend(later.map(|view| Step::Claims(job, ClaimsInput::View(view))));
         }
     }
 

@@ -54,6 +54,7 @@ mod exclusive;
 mod glue;
 mod input;
 mod jobs;
+mod keepers;
 mod message;
 mod node;
 mod record;

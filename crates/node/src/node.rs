@@ -90,7 +90,7 @@ impl Node {
             work: Work::new(work, me, Random::new(config.seed))?,
             jobs: Jobs::default(),
             withheld: Withheld::default(),
-            exclusive: Exclusive::default(),
+            exclusive: Exclusive::new(me),
             unnamed: BTreeSet::new(),
             operator: None,
             published: Published::default(),
@@ -271,6 +271,7 @@ impl Node {
                 Record::Claims { job, record } => claims.entry(job).or_default().push(record),
                 // Taken by `Config::resume`, before there is a node.
                 Record::Mesh(_) | Record::Left => {}
+                Record::Since(since) => self.exclusive.keepers.restore(since),
                 Record::Addresses(addresses) => {
                     let known = formic_mesh::Input::Addresses { addresses };
                     self.steps.push_back(Step::Mesh(known));
@@ -297,6 +298,11 @@ impl Node {
             self.steps.push_back(Step::completion(job, quorum));
             let input = formic_completion::Input::Restore { records };
             self.steps.push_back(Step::completion(job, input));
+        }
+        // What it said about jobs that it was never told of holds without a record (`keepers.rs`).
+        for job in claims.into_keys() {
+            let record = formic_register::claims::Record::Forgotten(job);
+            self.out.push(Effect::Persist(Record::Claims { job, record }));
         }
         Ok(())
     }
@@ -366,7 +372,7 @@ impl Node {
         for job in self.exclusive.due(self.now) {
             self.steps.push_back(Step::Claims(job, formic_register::claims::Input::Deadline));
         }
-        if due(self.exclusive.asks_at()) {
+        if due(self.exclusive.keepers.asks_at) {
             self.steps.push_back(Step::AskForClaims);
         }
         if due(self.work.deadline()) {

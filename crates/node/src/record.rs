@@ -1,4 +1,4 @@
-use formic_core::{Digest, JobId, PeerId, transport::Address};
+use formic_core::{Digest, Incarnation, JobId, PeerId, transport::Address};
 use formic_register::claims::Record as Claims;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub enum Record {
     },
     /// Where the members of the view can be reached.
     Addresses(Vec<(PeerId, Vec<Address>)>),
+    /// The first life of this peer that wrote to this disk: of what its lives promised since, nothing is lost.
+    Since(Incarnation),
 }
 
 impl Record {
@@ -42,6 +44,7 @@ impl Record {
                 Digest::of(&[b"formic/shelf/claims", job.as_bytes()]).half()
             }
             Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
+            Self::Since(_) => Digest::of(&[b"formic/shelf/since"]).half(),
         }
     }
 
@@ -51,7 +54,7 @@ impl Record {
             Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
             Self::View(record) => matches!(record, formic_healing::Record::View(_)),
             Self::Claims { record, .. } => matches!(record, Claims::Forgotten(_)),
-            Self::Mesh(_) | Self::Left | Self::Addresses(_) => true,
+            Self::Mesh(_) | Self::Left | Self::Addresses(_) | Self::Since(_) => true,
         }
     }
 

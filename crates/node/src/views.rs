@@ -47,6 +47,7 @@ impl Node {
             }
             Membership::Joined { mesh, members } => {
                 self.out.push(Effect::Persist(Record::Mesh(mesh)));
+                self.out.push(Effect::Persist(self.exclusive.keepers.record()));
                 Event::Joined { mesh, members }
             }
             // The mesh took this life in and held it for dead before it knew.

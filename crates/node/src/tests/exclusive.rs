@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use formic_completion::Spawn;
-use formic_core::{Protocol as _, Time};
+use formic_core::{Epoch, JobId, Key, Protocol as _, Time};
+use formic_register::claims::{Message as ClaimsMessage, Task};
 
 use super::world::{EXCLUSIVE, SEED, World, tree};
-use crate::{Error, Event, Fence, Input};
+use crate::{Effect, Error, Event, Fence, Input, Message, Record};
 
 /// Of each task the fences rise from one start to the next.
 fn assert_rising(world: &World) {
@@ -120,4 +121,53 @@ fn results_that_are_never_decided_hold_no_slots() {
     let job = world.submit(3, tree(1, 12, "t"));
     world.run_for(60_000_000);
     world.assert_complete(job, 12);
+}
+
+/// What peer 2 says, in its second life, about a job of whose first home group it was: node seed 39685.
+fn asked_about_an_unknown_job(forgets: impl FnOnce(&mut Vec<Record>)) -> Vec<Effect> {
+    let mut world = World::of(3);
+    let (first, asker) = (world.life(2), world.life(1));
+    world.crash(2);
+    forgets(world.records.get_mut(&2).unwrap());
+    world.run_for(2_000_000);
+    world.start(2);
+    world.run_for(3_000_000);
+    let job = JobId::derive(world.life(0), 77);
+    let task = Task { job, key: Key::from_bytes([7; 16]) };
+    let (born, epoch) = (job.born(), Epoch(job.born().0 + 1));
+    let pull = Message::Claims(Box::new(ClaimsMessage::Pull { task, born, epoch }));
+    let groups = vec![vec![world.life(0), first, asker], vec![world.life(0), asker]];
+    let now = Time::from_us(world.now);
+    let node = world.nodes.get_mut(&2).unwrap();
+    let mut hears = |message: &Message| {
+        let mut out = Vec::new();
+        node.handle(now, Input::Message { from: asker, message: message.clone() }, &mut out)
+            .unwrap();
+        node.check();
+        out
+    };
+    let keepers = Message::Keepers { job, groups };
+    assert!(hears(&keepers).is_empty(), "nobody asked");
+    let asks = |effect: &Effect| matches!(effect, Effect::Send { message, .. } if *message == Message::WhoKeeps { job });
+    assert!(hears(&pull).iter().any(asks));
+    assert!(!hears(&pull).iter().any(asks), "not with every question");
+    hears(&keepers);
+    hears(&pull)
+}
+
+fn is_answer(effect: &Effect) -> bool {
+    matches!(effect, Effect::Send { message, .. } if matches!(message, Message::Claims(_)))
+}
+
+#[test]
+fn who_was_never_told_of_a_job_says_that_it_knows_nothing_of_it() {
+    assert!(asked_about_an_unknown_job(|_| ()).iter().any(is_answer));
+}
+
+#[test]
+fn who_may_have_forgotten_says_nothing() {
+    let no_since = |records: &mut Vec<Record>| {
+        records.retain(|record| !matches!(record, Record::Since(_)));
+    };
+    assert!(!asked_about_an_unknown_job(no_since).iter().any(is_answer));
 }

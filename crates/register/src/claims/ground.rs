@@ -102,6 +102,12 @@ impl<V: Value> Claims<V> {
 
     /// X1, X3: as for one task.
     pub(super) fn on_what_is_known(&mut self, from: Life, job: JobId, epoch: Epoch) {
+        if self.role == Role::Claimant {
+            return;
+        }
+        if self.entered() < Some(epoch) {
+            return self.keep_ground_pull(from, job, epoch);
+        }
         let Some(before) = self.views.before(epoch) else { return };
         let asked = before.epoch;
         let me = self.me.peer;
@@ -110,8 +116,10 @@ impl<V: Value> Claims<V> {
         let Some(ground) = self.ground.as_ref().filter(|ground| ground.job == job) else { return };
         let complete = keeps && ground.installed >= Some(epoch);
         let knows = complete || kept && ground.installed >= Some(asked);
-        if !knows || self.role != Role::Keeper || self.entered() < Some(epoch) {
-            return;
+        if !knows {
+            return if kept || keeps {
+                self.keep_ground_pull(from, job, epoch);
+            };
         }
         let used = self.registers.iter().filter(|(_, register)| register.is_used());
         let keys: BTreeSet<Key> =
@@ -144,6 +152,7 @@ impl<V: Value> Claims<V> {
         let known = ground.known.iter().copied().collect();
         self.record(Record::Ground { epoch, known });
         self.extend_fresh();
+        self.answer_all();
         self.arm_transfer();
     }
 

@@ -272,6 +272,14 @@ impl<V> Message<V> {
             _ => None,
         }
     }
+
+    /// The view whose replicas ask those of the one before with it.
+    pub const fn pulled(&self) -> Option<Epoch> {
+        match self {
+            Self::Pull { epoch, .. } | Self::WhatIsKnown { epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    }
 }
 
 /// What must survive the process.

@@ -80,6 +80,7 @@ impl<V: Value> Claims<V> {
             self.extend(task);
             self.move_register(task, epoch);
         }
+        self.answer_all();
         self.arm_transfer();
     }
 
@@ -167,19 +168,29 @@ impl<V: Value> Claims<V> {
     /// X1, X3: only who is in the later view and had installed the one before answers, or who has installed
     /// the later one.
     pub(super) fn on_pull(&mut self, from: Life, task: Task, born: Epoch, epoch: Epoch) {
-        let before = self.views.before(epoch).map(|view| view.epoch);
-        let (Some(entered), Some(before)) = (self.entered(), before) else { return };
+        if self.role == Role::Claimant {
+            return;
+        }
+        if self.entered() < Some(epoch) {
+            return self.keep_pull(from, task, born, epoch);
+        }
+        let Some(before) = self.views.before(epoch).map(|view| view.epoch) else { return };
         let me = self.me.peer;
         let keeps = |at| self.views.set(at, task.key).is_some_and(|set| set.contains(me));
         let (kept, keeps) = (keeps(before), keeps(epoch));
         let has_it = self.installed(task).max(self.fresh_since(task)) >= Some(epoch);
         let complete = keeps && has_it;
-        let may = self.role == Role::Keeper && entered >= epoch && (kept || complete);
-        if !may || !self.open_register(task, born) {
+        if !(kept || complete) {
+            return if keeps {
+                self.keep_pull(from, task, born, epoch);
+            };
+        }
+        if !self.open_register(task, born) {
             return;
         }
         let installed = self.installed(task);
-        if kept && installed < Some(before) && formic_core::rule!("register/installed") {
+        if !complete && installed < Some(before) && formic_core::rule!("register/installed") {
+            self.keep_pull(from, task, born, epoch);
             return self.pull(task, before);
         }
         let now = self.now;
@@ -263,6 +274,7 @@ impl<V: Value> Claims<V> {
         }
         self.persist(task);
         self.settle(task);
+        self.answer_pulls(task);
     }
 
     /// Who kept the task before says that this peer does now.
@@ -295,6 +307,7 @@ impl<V: Value> Claims<V> {
     /// Their jobs are over: what is kept answers late claims where it is, and moves no more.
     pub(super) fn end_transfers(&mut self) {
         self.transfers = Transfers::Over;
+        self.early.clear();
         for register in self.registers.values_mut() {
             register.pulling.clear();
             register.hints.clear();

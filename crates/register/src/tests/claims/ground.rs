@@ -92,6 +92,25 @@ fn one_that_has_it_all_is_enough() {
     assert!(net.happened(4, |event| *event == Event::Adopted { task: task(0), value: 7 }));
 }
 
+/// A majority of the first three is lost right after the second view: it has told what it knew, unasked.
+#[test]
+fn who_was_asked_too_early_answers_on_entering() {
+    let mut net = net();
+    net.kill(2);
+    let next = view(2, &lives(&[0, 1, 3]));
+    for rank in [3, 0, 1, 4] {
+        net.feed(rank, Input::View(Arc::clone(&next)));
+    }
+    net.kill(1);
+    let last = view(3, &lives(&[0, 3, 4]));
+    for rank in [0, 3, 4] {
+        net.feed(rank, Input::View(Arc::clone(&last)));
+    }
+    net.claim(4);
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.granted(4).map(|fence| fence.epoch), Some(Epoch(3)), "0 and 3 heard 1 out");
+}
+
 /// What was learnt is not asked again after a restart: those who knew may be gone.
 #[test]
 fn what_is_fresh_is_durable() {

@@ -55,7 +55,7 @@ fn who_keeps_the_task() {
 
 #[test]
 fn one_result() {
-    explore("a replica that voted is replaced", voted(), 0, 341_889);
+    explore("a replica that voted is replaced", voted(), 0, 431_574);
 }
 
 #[test]
