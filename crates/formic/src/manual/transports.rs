@@ -28,3 +28,22 @@
 //! test of each promise that protocols rely on: one link per pair of lives, reliable classes complete and in order,
 //! refused messages that come back, room that is announced, lives that replace each other. Its pure checker,
 //! `formic_core::transport::Contract`, can watch any end.
+//!
+//! # Faults
+//!
+//! `formic_memory::Faulty` wraps an end of any transport, yours included, and makes its network bad while everything runs.
+//! All ends share one `Faults`:
+//!
+//! | knob | legal | hostile |
+//! |---|---|---|
+//! | `Weather::delay`, per direction | late, in order within a class | late, overtaking |
+//! | `Weather::unreliable`: loss, reorder, duplicate | loss and reorder | all |
+//! | `Weather::reliable`: loss, reorder, duplicate | refused | all |
+//! | `Weather::storm` | `Full` although there is room; the message comes back | the same |
+//! | `one_way`, `partition`, `heal` | reliable messages wait, or `lose_links_after` | lost |
+//! | `cut`, `stall`, `slow` | `Down(Lost)` at both ends; takes nothing; takes little | the same |
+//! | `Weather::on_full`, `on_reconnect` | refused | loses what is refused; repeats on the next link |
+//!
+//! Legal faults do nothing that a transport may not do: the conformance suite passes over them, so a program that fails under
+//! them has a bug. Which message is hit depends on the seed and the message, not on timing. Ends of different processes share
+//! no partition: `formic run --partition` cuts those at their sockets.
