@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 use formic_core::{Blame, Fault, Life, PeerId, transport::Class};
 use formic_identity::SecretKey;
 
-use crate::QuicRuntime;
+use crate::{QuicRuntime, limits::Limits};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -45,6 +45,8 @@ pub struct Config {
     /// Largest encoded message of Control, Data and Bulk. Default 64 KiB, 1 MiB, 1 MiB; 4 KiB to
     /// 1 MiB, and room for one in `queue`.
     pub max_message: [usize; 3],
+    /// What strangers may cost: handshakes and links, together and by address.
+    pub limits: Limits,
     /// Chaos: addresses whose packets are dropped. Default `None`: nothing looks at them.
     pub cut: Option<crate::Cut>,
 }
@@ -115,6 +117,7 @@ impl Config {
             queue: [256 * KIB, MIB, MIB],
             inbox: 256 * KIB,
             max_message: [64 * KIB, MIB, MIB],
+            limits: Limits::default(),
             cut: None,
         }
     }
@@ -134,10 +137,36 @@ impl Config {
         span("close_flush", self.close_flush, [0, 60_000], "0 to 60 s")?;
         bytes("stream_window", self.stream_window, [64 * KIB, 16 * MIB], "64 KiB to 16 MiB")?;
         bytes("inbox", self.inbox, [64 * KIB, 64 * MIB], "64 KiB to 64 MiB")?;
+        self.check_limits()?;
         for (queue, max_message) in self.queue.into_iter().zip(self.max_message) {
             bytes("queue", queue, [64 * KIB, 64 * MIB], "64 KiB to 64 MiB")?;
             let largest = MIB.min(queue);
             bytes("max_message", max_message, [4 * KIB, largest], "4 KiB to 1 MiB, at most queue")?;
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), BindError> {
+        let (limits, per) = (self.limits, self.limits.per_address);
+        for (field, value) in [
+            ("limits.open", limits.open),
+            ("limits.links", limits.links),
+            ("limits.per_address.open", per.open),
+            ("limits.per_address.rate", per.rate),
+            ("limits.per_address.burst", per.burst),
+            ("limits.per_address.links", per.links),
+        ] {
+            if !(1..=65_536).contains(&value) {
+                return Err(BindError::Config {
+                    field,
+                    value: value.into(),
+                    allowed: "1 to 65536",
+                });
+            }
+        }
+        if limits.retry_above >= limits.open {
+            let (field, value) = ("limits.retry_above", limits.retry_above.into());
+            return Err(BindError::Config { field, value, allowed: "0 to limits.open - 1" });
         }
         Ok(())
     }

@@ -52,23 +52,32 @@
 //! - `Full` hands the message back and blocks only its class (`tests::pressure`).
 //! - What breaks the rules ends the link as `Misbehaved`, is counted, and a false length allocates
 //!   nothing (`tests::strangers`).
+//! - Strangers cost no more than [`Limits`] say, whatever they send: 10,000 forged handshakes keep 32 open, the rest is
+//!   asked to prove its address without any state; one address keeps 8; garbage, replayed packets and floods of
+//!   messages reach nobody; links that are up and newcomers go on, and [`Quic::strangers`] counts it all
+//!   (`tests::abuse`, `limits::tests`).
 //! - `close` and `shutdown` deliver what was accepted (`tests::lives`).
 //!
 //! **Limits.** Loopback only. A peer that dies without a word is noticed by the idle timeout or by its
-//! next life. A lost connection is the end of its link: nothing is resumed. There is no limit per
-//! address and none on the number of peers known: the place of use is one host. A message of
-//! `Unreliable` has at most 1,100 bytes.
+//! next life. A lost connection is the end of its link: nothing is resumed. There is no limit on the
+//! number of peers known: whoever makes keys is remembered by 32 bytes and a life for each that said Hello,
+//! at the rate of its address. Packets that are not QUIC are dropped and not counted. A message of `Unreliable`
+//! has at most 1,100 bytes.
 //!
 //! **Sources.** RFC 9000 and 9221 (quinn), RFC 7250 (rustls). Deviation from transport.md section 7.1:
-//! the expected id is compared after the handshake and before Hello, so it need not travel in SNI.
+//! the expected id is compared after the handshake and before Hello, so it need not travel in SNI. From 7.4:
+//! see [`Limits`]. From 9: the first bad datagram ends its link, not the hundredth: it is authenticated, so no network
+//! can have spoilt it.
 
 mod config;
 mod connect;
 mod cut;
 mod dial;
+mod door;
 mod endpoint;
 mod frame;
 mod hello;
+mod limits;
 mod link;
 mod quic;
 mod reader;
@@ -81,5 +90,6 @@ mod writer;
 
 pub use config::{BindError, Config};
 pub use cut::Cut;
+pub use limits::{Limits, Loopback, PerAddress, Strangers};
 pub use quic::Quic;
 pub use runtime::QuicRuntime;

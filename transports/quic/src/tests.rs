@@ -11,6 +11,7 @@ use formic_identity::SecretKey;
 
 use crate::{Config, Quic, QuicRuntime};
 
+mod abuse;
 mod cuts;
 mod delivery;
 mod dialing;

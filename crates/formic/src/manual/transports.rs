@@ -22,6 +22,13 @@
 //! The first peer of a mesh founds it; others [join](crate::Builder::join) by any member's address. A
 //! [`Client`](crate::Client) is no member: it submits, waits and asks, over a transport of its own.
 //!
+//! # Strangers
+//!
+//! `formic_quic::Limits` bounds what those cost who have not proved who they are: handshakes that are open, altogether (256) and
+//! by address (8), their rate (32/s), accepted links. Above 32 open handshakes a source must prove its address before anything is
+//! kept of it. `Quic::strangers` counts what was tried and what became of it. Loopback addresses are exempt from the limits by
+//! address unless `limits.loopback` says otherwise.
+//!
 //! # A transport of your own
 //!
 //! Implement [`Transport`](crate::transport::Transport) and one factory, and `formic_conformance::conformance!` makes a
