@@ -9,7 +9,9 @@ use formic_conformance::{End, Fixture, Probe, conformance};
 use formic_core::PeerId;
 use formic_identity::SecretKey;
 use formic_memory::{Delay, Faults, Faulty, Hub, Storm, Weather};
-use formic_quic::{Config, Quic};
+use formic_quic::{Authority, Config, Quic};
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Memory(Hub<Probe>);
 
@@ -30,6 +32,21 @@ impl Fixture for Loopback {
         let life = Life::new(secret.public().peer_id(), Incarnation(incarnation));
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         Quic::<Probe>::bind(Config::new(listen, life, secret)).await.unwrap()
+    }
+}
+
+/// Peers of a mesh with certificates.
+struct Members(Authority);
+
+#[async_trait]
+impl Fixture for Members {
+    async fn end(&self, peer: u8, incarnation: u64) -> End {
+        let secret = SecretKey::from_seed([peer; 32]);
+        let membership = self.0.admit(&secret.public(), HOUR).unwrap();
+        let life = Life::new(secret.public().peer_id(), Incarnation(incarnation));
+        let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), life, secret);
+        config.membership = Some(membership);
+        Quic::<Probe>::bind(config).await.unwrap()
     }
 }
 
@@ -66,6 +83,11 @@ mod memory {
 mod quic {
     use super::*;
     conformance!(Loopback);
+}
+
+mod quic_certified {
+    use super::*;
+    conformance!(Members(Authority::new(SecretKey::from_seed([99; 32]), 24 * HOUR).unwrap()));
 }
 
 mod legal_faults_over_memory {

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 use formic_core::{Blame, Fault, Life, PeerId, transport::Class};
 use formic_identity::SecretKey;
 
-use crate::{QuicRuntime, limits::Limits};
+use crate::{Membership, QuicRuntime, limits::Limits};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -16,12 +16,15 @@ pub(crate) const DATAGRAM_MAX: usize = 1_100;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen; port 0 lets the system choose. Loopback only.
+    /// Where to listen; port 0 lets the system choose. Without a `membership` loopback only.
     pub listen: SocketAddr,
     /// Who this end is; the peer must be the one `secret` belongs to.
     pub life: Life,
     /// The key that proves it.
     pub secret: SecretKey,
+    /// The mesh's certificates: only members are linked, and any address may be bound. Default `None`: whoever reaches
+    /// this loopback address may link with a key of its own.
+    pub membership: Option<Membership>,
     /// The thread to run on; `None` starts one for this peer.
     pub runtime: Option<QuicRuntime>,
     /// After this long without a packet a link is lost. Shorter notices a dead host earlier, longer
@@ -65,9 +68,17 @@ pub enum BindError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// Other hosts could reach this address, and nothing yet decides who may join. The caller's fault.
-    #[error("{0} is no loopback address: without a mesh key only loopback may be bound")]
+    /// Other hosts could reach this address, and nothing decides who may join. The caller's fault.
+    #[error("{0} is no loopback address: without a membership only loopback may be bound")]
     NotLoopback(SocketAddr),
+    /// The certificate is of another peer. The caller's fault.
+    #[error("the certificate is of peer {certificate}, the key is of peer {key}")]
+    WrongCertificate {
+        /// The peer of the certificate.
+        certificate: PeerId,
+        /// The peer of the key.
+        key: PeerId,
+    },
     /// The life belongs to another key. The caller's fault.
     #[error("life is of peer {life}, the key is of peer {key}")]
     WrongKey {
@@ -95,7 +106,10 @@ pub enum BindError {
 impl Blame for BindError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Config { .. } | Self::NotLoopback(_) | Self::WrongKey { .. } => Fault::Caller,
+            Self::Config { .. }
+            | Self::NotLoopback(_)
+            | Self::WrongKey { .. }
+            | Self::WrongCertificate { .. } => Fault::Caller,
             Self::Bind { .. } | Self::Thread(_) | Self::Tls(_) => Fault::Environment,
         }
     }
@@ -108,6 +122,7 @@ impl Config {
             listen,
             life,
             secret,
+            membership: None,
             runtime: None,
             idle_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(1),
@@ -124,12 +139,17 @@ impl Config {
 
     /// Refuses what is out of range or contradictory.
     pub(crate) fn check(&self) -> Result<(), BindError> {
-        if !self.listen.ip().is_loopback() {
+        if self.membership.is_none() && !self.listen.ip().is_loopback() {
             return Err(BindError::NotLoopback(self.listen));
         }
         let key = self.secret.public().peer_id();
         if key != self.life.peer {
             return Err(BindError::WrongKey { life: self.life.peer, key });
+        }
+        if let Some(certificate) = self.membership.as_ref().map(Membership::peer)
+            && certificate != key
+        {
+            return Err(BindError::WrongCertificate { certificate, key });
         }
         span("idle_timeout", self.idle_timeout, [1_000, 600_000], "1 s to 10 min")?;
         span("dial_timeout", self.dial_timeout, [100, 60_000], "0.1 to 60 s")?;

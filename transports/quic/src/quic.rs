@@ -74,16 +74,16 @@ impl<M> Quic<M> {
     #[expect(clippy::unused_async, reason = "the cold calls of a transport are async")]
     pub async fn bind(config: Config) -> Result<Arc<Self>, BindError> {
         config.check()?;
-        let key = tls::certified(&config.secret)?;
+        let proof = tls::Proof::of(&config)?;
         let shared = Arc::new(transport(&config));
-        let mut server = tls::server(Arc::clone(&key))?;
+        let mut server = tls::server(proof.clone())?;
         server
             .transport_config(Arc::clone(&shared))
             .max_incoming(usize::try_from(config.limits.open).unwrap_or(usize::MAX))
             // What comes before a handshake is looked at, per handshake and of all.
             .incoming_buffer_size(16 << 10)
             .incoming_buffer_size_total(1 << 20);
-        let mut client = tls::client(key)?;
+        let mut client = tls::client(proof)?;
         client.transport_config(shared);
         let mut fate = [0; 16];
         let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;

@@ -16,6 +16,7 @@ mod cuts;
 mod delivery;
 mod dialing;
 mod lives;
+mod membership;
 mod outage;
 mod pressure;
 mod strangers;

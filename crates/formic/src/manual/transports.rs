@@ -22,6 +22,11 @@
 //! The first peer of a mesh founds it; others [join](crate::Builder::join) by any member's address. A
 //! [`Client`](crate::Client) is no member: it submits, waits and asks, over a transport of its own.
 //!
+//! # Beyond one host
+//!
+//! `formic_quic` binds other addresses than loopback only with a `Membership`: an X.509 certificate of the peer's key, signed by
+//! the mesh's `Authority`. Both sides refuse whoever has none of the same authority. A peer's secret key need not leave it.
+//!
 //! # Strangers
 //!
 //! `formic_quic::Limits` bounds what those cost who have not proved who they are: handshakes that are open, altogether (256) and

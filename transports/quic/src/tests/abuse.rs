@@ -33,7 +33,7 @@ fn begins(datagram: &[u8]) -> Option<Vec<u8>> {
 /// First packets of so many handshakes, from clients that will never go on.
 async fn initials(count: usize) -> Vec<Vec<u8>> {
     let sink = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let client = tls::client(tls::certified(&secret(9)).unwrap()).unwrap();
+    let client = tls::client(tls::Proof::raw(tls::certified(&secret(9)).unwrap())).unwrap();
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let (mut known, mut packets) = (HashSet::new(), Vec::new());
     let mut buffer = [0; 2_048];
@@ -136,7 +136,7 @@ async fn one_address_has_so_many_handshakes_and_others_do_not_wait() {
     let mut strict = config(2, 1);
     strict.limits.loopback = Loopback::Limited;
     let (a, b) = (peer(1, 1).await, Quic::<Message>::bind(strict).await.unwrap());
-    let client = tls::client(tls::certified(&secret(9)).unwrap()).unwrap();
+    let client = tls::client(tls::Proof::raw(tls::certified(&secret(9)).unwrap())).unwrap();
     let attacker = quinn::Endpoint::client("127.0.0.2:0".parse().unwrap()).unwrap();
     let address = cuts::socket(&b.addresses()[0]);
     let dials: Vec<_> = (0..200)

@@ -13,7 +13,7 @@ use crate::{
 /// A connection that shows the key of `shown` and signs with that of `signing`.
 pub(super) async fn dial(to: &End, shown: u8, signing: u8) -> Result<Connection, ConnectionError> {
     let key = tls::shown_as(&secret(shown).public(), &secret(signing)).unwrap();
-    let mut client = tls::client(key).unwrap();
+    let mut client = tls::client(tls::Proof::raw(key)).unwrap();
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(WATCHDOG.try_into().unwrap()));
     client.transport_config(Arc::new(transport));
