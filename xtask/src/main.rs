@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask bench | ci | layers | mutants | sim`.
+//! The project's own tasks: `cargo xtask bench | ci | conformance | layers | mutants | sim`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod ci;
+mod conformance;
 mod layers;
 mod mutants;
 mod rules;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   bench detect [--quick | --tune]
                            failure detectors beside each other, in virtual time
   ci                       everything that must pass before a change lands
+  conformance              the suite every transport must pass, as a table of cases and transports
   layers                   check who may depend on whom, and the pure crates' lints
   mutants [CRATE..]        remove each rule of xtask/rules.txt in turn and see who notices
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
+        ["conformance"] => conformance::run(),
         ["layers"] => layers::run(),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["sim", rest @ ..] => formic_campaign::sim(rest).map_err(|error| error.to_string()),

@@ -6,6 +6,7 @@ use formic_memory::Hub;
 use crate::{CASES, End, Failure, Fixture, Probe};
 
 mod broken;
+mod hostile;
 
 use broken::{Broken, Flaw};
 

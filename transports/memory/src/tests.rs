@@ -11,6 +11,7 @@ use formic_core::{
 use crate::{Config, Hub, Memory};
 
 mod delivery;
+mod faulty;
 mod lives;
 mod pressure;
 

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 use formic_core::{Blame, Fault, Life, PeerId, transport::Class};
 use formic_identity::SecretKey;
 
-use crate::QuicRuntime;
+use crate::{Membership, QuicRuntime, limits::Limits};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -16,12 +16,15 @@ pub(crate) const DATAGRAM_MAX: usize = 1_100;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen; port 0 lets the system choose. Loopback only.
+    /// Where to listen; port 0 lets the system choose. Without a `membership` loopback only.
     pub listen: SocketAddr,
     /// Who this end is; the peer must be the one `secret` belongs to.
     pub life: Life,
     /// The key that proves it.
     pub secret: SecretKey,
+    /// The mesh's certificates: only members are linked, and any address may be bound. Default `None`: whoever reaches
+    /// this loopback address may link with a key of its own.
+    pub membership: Option<Membership>,
     /// The thread to run on; `None` starts one for this peer.
     pub runtime: Option<QuicRuntime>,
     /// After this long without a packet a link is lost. Shorter notices a dead host earlier, longer
@@ -45,6 +48,8 @@ pub struct Config {
     /// Largest encoded message of Control, Data and Bulk. Default 64 KiB, 1 MiB, 1 MiB; 4 KiB to
     /// 1 MiB, and room for one in `queue`.
     pub max_message: [usize; 3],
+    /// What strangers may cost: handshakes and links, together and by address.
+    pub limits: Limits,
     /// Chaos: addresses whose packets are dropped. Default `None`: nothing looks at them.
     pub cut: Option<crate::Cut>,
 }
@@ -63,9 +68,17 @@ pub enum BindError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// Other hosts could reach this address, and nothing yet decides who may join. The caller's fault.
-    #[error("{0} is no loopback address: without a mesh key only loopback may be bound")]
+    /// Other hosts could reach this address, and nothing decides who may join. The caller's fault.
+    #[error("{0} is no loopback address: without a membership only loopback may be bound")]
     NotLoopback(SocketAddr),
+    /// The certificate is of another peer. The caller's fault.
+    #[error("the certificate is of peer {certificate}, the key is of peer {key}")]
+    WrongCertificate {
+        /// The peer of the certificate.
+        certificate: PeerId,
+        /// The peer of the key.
+        key: PeerId,
+    },
     /// The life belongs to another key. The caller's fault.
     #[error("life is of peer {life}, the key is of peer {key}")]
     WrongKey {
@@ -93,7 +106,10 @@ pub enum BindError {
 impl Blame for BindError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Config { .. } | Self::NotLoopback(_) | Self::WrongKey { .. } => Fault::Caller,
+            Self::Config { .. }
+            | Self::NotLoopback(_)
+            | Self::WrongKey { .. }
+            | Self::WrongCertificate { .. } => Fault::Caller,
             Self::Bind { .. } | Self::Thread(_) | Self::Tls(_) => Fault::Environment,
         }
     }
@@ -106,6 +122,7 @@ impl Config {
             listen,
             life,
             secret,
+            membership: None,
             runtime: None,
             idle_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(1),
@@ -115,18 +132,24 @@ impl Config {
             queue: [256 * KIB, MIB, MIB],
             inbox: 256 * KIB,
             max_message: [64 * KIB, MIB, MIB],
+            limits: Limits::default(),
             cut: None,
         }
     }
 
     /// Refuses what is out of range or contradictory.
     pub(crate) fn check(&self) -> Result<(), BindError> {
-        if !self.listen.ip().is_loopback() {
+        if self.membership.is_none() && !self.listen.ip().is_loopback() {
             return Err(BindError::NotLoopback(self.listen));
         }
         let key = self.secret.public().peer_id();
         if key != self.life.peer {
             return Err(BindError::WrongKey { life: self.life.peer, key });
+        }
+        if let Some(certificate) = self.membership.as_ref().map(Membership::peer)
+            && certificate != key
+        {
+            return Err(BindError::WrongCertificate { certificate, key });
         }
         span("idle_timeout", self.idle_timeout, [1_000, 600_000], "1 s to 10 min")?;
         span("dial_timeout", self.dial_timeout, [100, 60_000], "0.1 to 60 s")?;
@@ -134,10 +157,36 @@ impl Config {
         span("close_flush", self.close_flush, [0, 60_000], "0 to 60 s")?;
         bytes("stream_window", self.stream_window, [64 * KIB, 16 * MIB], "64 KiB to 16 MiB")?;
         bytes("inbox", self.inbox, [64 * KIB, 64 * MIB], "64 KiB to 64 MiB")?;
+        self.check_limits()?;
         for (queue, max_message) in self.queue.into_iter().zip(self.max_message) {
             bytes("queue", queue, [64 * KIB, 64 * MIB], "64 KiB to 64 MiB")?;
             let largest = MIB.min(queue);
             bytes("max_message", max_message, [4 * KIB, largest], "4 KiB to 1 MiB, at most queue")?;
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), BindError> {
+        let (limits, per) = (self.limits, self.limits.per_address);
+        for (field, value) in [
+            ("limits.open", limits.open),
+            ("limits.links", limits.links),
+            ("limits.per_address.open", per.open),
+            ("limits.per_address.rate", per.rate),
+            ("limits.per_address.burst", per.burst),
+            ("limits.per_address.links", per.links),
+        ] {
+            if !(1..=65_536).contains(&value) {
+                return Err(BindError::Config {
+                    field,
+                    value: value.into(),
+                    allowed: "1 to 65536",
+                });
+            }
+        }
+        if limits.retry_above >= limits.open {
+            let (field, value) = ("limits.retry_above", limits.retry_above.into());
+            return Err(BindError::Config { field, value, allowed: "0 to limits.open - 1" });
         }
         Ok(())
     }

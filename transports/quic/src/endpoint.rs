@@ -1,7 +1,7 @@
 //! What the tasks of one peer share: who is known, which links there are, what waits to be taken.
 //!
-//! Locks are taken in this order: directory, slots, inbox or a link's outbox. None is held across
-//! an `await`.
+//! Locks are taken in this order: directory, slots, inbox or a link's outbox; the gate's alone. None is
+//! held across an `await`.
 
 use core::{
     num::NonZeroU32,
@@ -29,6 +29,7 @@ use crate::{
     QuicRuntime,
     config::Config,
     dial::Contact,
+    limits::Gate,
     link::{Link, disconnect, disconnect_reborn},
     reader::OVERHEAD,
 };
@@ -49,6 +50,7 @@ pub(crate) struct Endpoint {
     pub(crate) quinn: quinn::Endpoint,
     pub(crate) runtime: QuicRuntime,
     pub(crate) counts: Counts,
+    gate: Mutex<Gate>,
     directory: Mutex<Directory>,
     slots: RwLock<Slots>,
     inbox: Mutex<Inbox>,
@@ -65,7 +67,8 @@ pub(crate) struct Counts {
     pub(crate) bytes_received: AtomicU64,
     pub(crate) full: AtomicU64,
     pub(crate) dropped: AtomicU64,
-    pub(crate) misbehaved: AtomicU64,
+    /// By kind.
+    pub(crate) misbehaved: [AtomicU64; 5],
     pub(crate) links_up: AtomicU64,
 }
 
@@ -132,6 +135,7 @@ impl Endpoint {
         Self {
             peer: config.life.peer,
             incarnation: AtomicU64::new(config.life.incarnation.0),
+            gate: Mutex::new(Gate::new(config.limits)),
             config,
             fate,
             quinn,
@@ -182,6 +186,10 @@ impl Endpoint {
 
     pub(crate) fn abort(&self) {
         hold(&self.tasks).abort_all();
+    }
+
+    pub(crate) fn gate(&self) -> MutexGuard<'_, Gate> {
+        hold(&self.gate)
     }
 
     pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
@@ -262,7 +270,7 @@ impl Endpoint {
 
     /// The peer broke the rules on this link.
     pub(crate) fn punish(&self, link: &Link, kind: Misbehaviour) {
-        self.counts.misbehaved.fetch_add(1, Ordering::Relaxed);
+        self.counts.misbehaved[kind as usize].fetch_add(1, Ordering::Relaxed);
         tracing::warn!(peer = %link.peer, ?kind, "link closed: the peer broke the protocol");
         self.down(&mut self.directory(), link, CloseReason::Misbehaved(kind));
         link.disconnect(CloseReason::Misbehaved(kind));
@@ -270,8 +278,8 @@ impl Endpoint {
 
     /// The peer broke the rules before there was a link.
     pub(crate) fn turn_away(&self, connection: &quinn::Connection, reason: CloseReason) {
-        if let CloseReason::Misbehaved(_) = reason {
-            self.counts.misbehaved.fetch_add(1, Ordering::Relaxed);
+        if let CloseReason::Misbehaved(kind) = reason {
+            self.counts.misbehaved[kind as usize].fetch_add(1, Ordering::Relaxed);
         }
         tracing::debug!(%reason, remote = %connection.remote_address(), "connection refused");
         disconnect(connection, reason);

@@ -14,8 +14,10 @@ use tokio::time::timeout;
 
 use crate::{
     dial::{Hearing, Outcome, Verdict},
+    door::Opened,
     endpoint::Endpoint,
     frame::{self, Deframer, Hello, HelloAck, Ready},
+    limits::Finish,
     link::{Link, disconnect, disconnect_reborn},
     reader::{read_frame, read_preamble},
     supervise::{Streams, supervise},
@@ -86,15 +88,25 @@ impl Drop for Answered<'_> {
 }
 
 /// Answers one connection, and serves the link that comes of it.
-pub(crate) async fn greet(endpoint: Arc<Endpoint>, incoming: quinn::Incoming) {
+pub(crate) async fn greet(endpoint: Arc<Endpoint>, incoming: quinn::Incoming, mut open: Opened) {
     let Ok(connecting) = incoming.accept() else { return };
     // A handshake that fails proves nothing about anybody.
     let Ok(Ok(connection)) = timeout(endpoint.config.hello_timeout, connecting).await else {
         return;
     };
     match welcome(&endpoint, &connection).await {
-        Ok((link, streams)) => supervise(endpoint, link, streams).await,
-        Err(reason) => endpoint.turn_away(&connection, reason),
+        Ok((link, streams)) => {
+            let _counted = open.linked();
+            supervise(endpoint, link, streams).await;
+        }
+        Err(reason) => {
+            open.finish = match reason {
+                // Whoever only asks who is here hangs up before Hello.
+                CloseReason::Closed | CloseReason::Lost => Finish::Failed,
+                _ => Finish::Refused,
+            };
+            endpoint.turn_away(&connection, reason);
+        }
     }
 }
 

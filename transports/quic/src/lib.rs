@@ -1,4 +1,4 @@
-//! Delivery across hosts: QUIC with mutual authentication by raw public key.
+//! Delivery across hosts: QUIC with mutual authentication by raw public key or certificate.
 //!
 //! ```text
 //!   dialer                                                        acceptor
@@ -38,9 +38,33 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Beyond loopback
+//!
+//! Without a [`Membership`] only loopback addresses are bound: nothing else would decide who may link. With one, peers
+//! show X.509 certificates of their mesh's [`Authority`], and nobody else gets past the TLS handshake:
+//!
+//! ```
+//! # use core::time::Duration;
+//! # use formic_core::{Incarnation, Life};
+//! # use formic_identity::SecretKey;
+//! # use formic_quic::{Authority, Config, Quic};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (of_mesh, of_peer) = (SecretKey::from_seed([3; 32]), SecretKey::from_seed([4; 32]));
+//! let day = Duration::from_secs(86_400);
+//! let authority = Authority::new(of_mesh, 365 * day)?; // where the mesh is run from
+//! let membership = authority.admit(&of_peer.public(), 30 * day)?; // needs no secret of the peer
+//! let life = Life::new(of_peer.public().peer_id(), Incarnation(1));
+//! let mut config = Config::new(([0, 0, 0, 0], 0).into(), life, of_peer);
+//! config.membership = Some(membership);
+//! let peer = Quic::<String>::bind(config).await?;
+//! # Ok(()) }
+//! ```
+//!
 //! **Guarantees.**
 //! - Who shows another's key without holding its secret is refused; a peer other than the expected
 //!   one is `WrongPeer` (`tests::strangers`, `tests::dialing`).
+//! - With a membership, keys without a certificate, certificates of another authority, without their key or out of their time
+//!   are refused by both sides before Hello (`tests::membership`).
 //! - Reliable classes arrive complete and in order until `Down`; datagrams at most once
 //!   (`tests::delivery`).
 //! - One link per pair of lives, also when both dial at once; a link that is up is never closed by
@@ -52,24 +76,36 @@
 //! - `Full` hands the message back and blocks only its class (`tests::pressure`).
 //! - What breaks the rules ends the link as `Misbehaved`, is counted, and a false length allocates
 //!   nothing (`tests::strangers`).
+//! - Strangers cost no more than [`Limits`] say, whatever they send: 10,000 forged handshakes keep 32 open, the rest is
+//!   asked to prove its address without any state; one address keeps 8; garbage, replayed packets and floods of
+//!   messages reach nobody; links that are up and newcomers go on, and [`Quic::strangers`] counts it all
+//!   (`tests::abuse`, `limits::tests`).
 //! - `close` and `shutdown` deliver what was accepted (`tests::lives`).
 //!
-//! **Limits.** Loopback only. A peer that dies without a word is noticed by the idle timeout or by its
-//! next life. A lost connection is the end of its link: nothing is resumed. There is no limit per
-//! address and none on the number of peers known: the place of use is one host. A message of
-//! `Unreliable` has at most 1,100 bytes.
+//! **Limits.** A certificate is not taken back before it ends. The `formic` program has no authority and binds
+//! loopback. A peer that dies without a word is noticed by the idle timeout or by its
+//! next life. A lost connection is the end of its link: nothing is resumed. There is no limit on the
+//! number of peers known: whoever makes keys is remembered by 32 bytes and a life for each that said Hello,
+//! at the rate of its address. Packets that are not QUIC are dropped and not counted. A message of `Unreliable`
+//! has at most 1,100 bytes.
 //!
 //! **Sources.** RFC 9000 and 9221 (quinn), RFC 7250 (rustls). Deviation from transport.md section 7.1:
-//! the expected id is compared after the handshake and before Hello, so it need not travel in SNI.
+//! the expected id is compared after the handshake and before Hello, so it need not travel in SNI. Certificates all carry
+//! the name `formic.invalid` for the same reason. From 7.4:
+//! see [`Limits`]. From 9: the first bad datagram ends its link, not the hundredth: it is authenticated, so no network
+//! can have spoilt it.
 
 mod config;
 mod connect;
 mod cut;
 mod dial;
+mod door;
 mod endpoint;
 mod frame;
 mod hello;
+mod limits;
 mod link;
+mod membership;
 mod quic;
 mod reader;
 mod runtime;
@@ -81,5 +117,7 @@ mod writer;
 
 pub use config::{BindError, Config};
 pub use cut::Cut;
+pub use limits::{Limits, Loopback, PerAddress, Strangers};
+pub use membership::{Authority, Membership, MembershipError};
 pub use quic::Quic;
 pub use runtime::QuicRuntime;

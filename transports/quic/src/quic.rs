@@ -26,9 +26,9 @@ use tokio::sync::oneshot;
 use crate::{
     QuicRuntime,
     config::{BindError, Config, DATAGRAM_MAX},
-    connect,
+    connect, door,
     endpoint::{Endpoint, Entry, hold},
-    hello,
+    limits::Strangers,
     link::Link,
     tls,
 };
@@ -74,11 +74,16 @@ impl<M> Quic<M> {
     #[expect(clippy::unused_async, reason = "the cold calls of a transport are async")]
     pub async fn bind(config: Config) -> Result<Arc<Self>, BindError> {
         config.check()?;
-        let key = tls::certified(&config.secret)?;
+        let proof = tls::Proof::of(&config)?;
         let shared = Arc::new(transport(&config));
-        let mut server = tls::server(Arc::clone(&key))?;
-        server.transport_config(Arc::clone(&shared)).max_incoming(256);
-        let mut client = tls::client(key)?;
+        let mut server = tls::server(proof.clone())?;
+        server
+            .transport_config(Arc::clone(&shared))
+            .max_incoming(usize::try_from(config.limits.open).unwrap_or(usize::MAX))
+            // What comes before a handshake is looked at, per handshake and of all.
+            .incoming_buffer_size(16 << 10)
+            .incoming_buffer_size_total(1 << 20);
+        let mut client = tls::client(proof)?;
         client.transport_config(shared);
         let mut fate = [0; 16];
         let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
@@ -105,12 +110,20 @@ impl<M> Quic<M> {
         quinn.set_default_client_config(client);
         let endpoint = Arc::new(Endpoint::new(config, fate, quinn, runtime));
         let accepting = Arc::clone(&endpoint);
-        endpoint.spawn(async move {
-            while let Some(incoming) = accepting.quinn.accept().await {
-                accepting.spawn(hello::greet(Arc::clone(&accepting), incoming));
-            }
-        });
+        endpoint.spawn(door::attend(accepting));
         Ok(Arc::new(Self { endpoint, taken: Mutex::new(Lanes::new()), message: PhantomData }))
+    }
+
+    /// What strangers tried here so far, and what became of it.
+    pub fn strangers(&self) -> Strangers {
+        let misbehaved = &self.endpoint.counts.misbehaved;
+        let misbehaved = misbehaved.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Strangers { misbehaved, ..self.endpoint.gate().seen() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// As if the process were killed: no packet leaves any more.
@@ -323,7 +336,7 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
         counters.bytes_received = read(&counts.bytes_received);
         counters.full = read(&counts.full);
         counters.dropped_unreliable = read(&counts.dropped);
-        counters.misbehaved = read(&counts.misbehaved);
+        counters.misbehaved = counts.misbehaved.iter().map(read).sum();
         counters.links_up = read(&counts.links_up);
         counters
     }

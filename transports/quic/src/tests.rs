@@ -11,10 +11,12 @@ use formic_identity::SecretKey;
 
 use crate::{Config, Quic, QuicRuntime};
 
+mod abuse;
 mod cuts;
 mod delivery;
 mod dialing;
 mod lives;
+mod membership;
 mod outage;
 mod pressure;
 mod strangers;

@@ -1,4 +1,4 @@
-//! Mutual authentication by raw public key (RFC 7250), TLS 1.3 only.
+//! Mutual authentication by raw public key (RFC 7250), or by certificates of the mesh's authority; TLS 1.3 only.
 //!
 //! Both verifiers check the handshake signature under the key that was sent: they prove that the
 //! other side holds the secret key. Whose key it is, is the hash of the key, compared afterwards.
@@ -12,9 +12,10 @@ use quinn::{
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
     client::{
-        AlwaysResolvesClientRawPublicKeys, Resumption,
+        AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key},
@@ -22,14 +23,17 @@ use rustls::{
         CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
     },
     server::{
-        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
+        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
 };
 
-use crate::config::BindError;
+use crate::{
+    config::{BindError, Config},
+    membership::{Membership, key_of},
+};
 
 const ALPN: &[u8] = b"formic/1";
 
@@ -154,26 +158,80 @@ pub(crate) fn shown_as(
     public: &PublicKey,
     secret: &SecretKey,
 ) -> Result<Arc<CertifiedKey>, BindError> {
+    let shown = CertificateDer::from(public.spki_der().to_vec());
+    Ok(Arc::new(CertifiedKey::new(vec![shown], signer(secret)?)))
+}
+
+fn signer(secret: &SecretKey) -> Result<Arc<dyn rustls::sign::SigningKey>, BindError> {
     let der = secret.to_pkcs8_der();
     let key = PrivatePkcs8KeyDer::from(der.as_slice()).clone_key();
     let signer = aws_lc_rs::default_provider().key_provider.load_private_key(key.into());
-    let signer = signer.map_err(refused)?;
-    let shown = CertificateDer::from(public.spki_der().to_vec());
-    Ok(Arc::new(CertifiedKey::new(vec![shown], signer)))
+    signer.map_err(refused)
 }
 
 fn refused(error: impl core::fmt::Display) -> BindError {
     BindError::Tls(error.to_string())
 }
 
+/// By what this end knows its peers.
+#[derive(Clone, Debug)]
+pub(crate) enum Trust {
+    /// Any key: whoever can reach a loopback address.
+    AnyKey,
+    /// Keys that the mesh's authority has certified.
+    Root(Arc<RootCertStore>),
+}
+
+/// What this end shows, and whom it trusts.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    key: Arc<CertifiedKey>,
+    trust: Trust,
+}
+
+impl Proof {
+    /// As the configuration says.
+    pub(crate) fn of(config: &Config) -> Result<Self, BindError> {
+        match &config.membership {
+            None => Ok(Self::raw(certified(&config.secret)?)),
+            Some(membership) => Self::certified(membership, &config.secret),
+        }
+    }
+
+    /// A raw key among raw keys.
+    pub(crate) const fn raw(key: Arc<CertifiedKey>) -> Self {
+        Self { key, trust: Trust::AnyKey }
+    }
+
+    pub(crate) fn certified(
+        membership: &Membership,
+        secret: &SecretKey,
+    ) -> Result<Self, BindError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(membership.root().to_vec())).map_err(refused)?;
+        let shown = CertificateDer::from(membership.certificate().to_vec());
+        let key = Arc::new(CertifiedKey::new(vec![shown], signer(secret)?));
+        Ok(Self { key, trust: Trust::Root(Arc::new(roots)) })
+    }
+}
+
 /// How this end answers.
-pub(crate) fn server(key: Arc<CertifiedKey>) -> Result<ServerConfig, BindError> {
+pub(crate) fn server(proof: Proof) -> Result<ServerConfig, BindError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
-        .map_err(refused)?
-        .with_client_cert_verifier(Arc::new(RawKeys(provider)))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
+        .map_err(refused)?;
+    let mut config = match proof.trust {
+        Trust::AnyKey => config
+            .with_client_cert_verifier(Arc::new(RawKeys(provider)))
+            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(proof.key))),
+        Trust::Root(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            config
+                .with_client_cert_verifier(verifier.map_err(refused)?)
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(proof.key)))
+        }
+    };
     config.alpn_protocols = vec![ALPN.to_vec()];
     // Resumption would skip the verifiers, early data would come before the client is known.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -183,23 +241,33 @@ pub(crate) fn server(key: Arc<CertifiedKey>) -> Result<ServerConfig, BindError> 
 }
 
 /// How this end dials.
-pub(crate) fn client(key: Arc<CertifiedKey>) -> Result<ClientConfig, BindError> {
+pub(crate) fn client(proof: Proof) -> Result<ClientConfig, BindError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
-        .map_err(refused)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(RawKeys(provider)))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
+        .map_err(refused)?;
+    let mut config = match proof.trust {
+        Trust::AnyKey => config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(RawKeys(provider)))
+            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(proof.key))),
+        Trust::Root(roots) => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            config
+                .with_webpki_verifier(verifier.map_err(refused)?)
+                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(proof.key)))
+        }
+    };
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).map_err(refused)?)))
 }
 
-/// Who is at the other end of an established connection.
+/// Who is at the other end of an established connection. The verifier has already judged what was shown.
 pub(crate) fn peer(connection: &Connection) -> Option<PeerId> {
     let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    let [key] = identity.as_slice() else { return None };
-    PublicKey::from_spki_der(key).ok().map(|key| key.peer_id())
+    let [shown] = identity.as_slice() else { return None };
+    let key = PublicKey::from_spki_der(shown).ok().or_else(|| key_of(shown));
+    key.map(|key| key.peer_id())
 }

@@ -22,9 +22,40 @@
 //! The first peer of a mesh founds it; others [join](crate::Builder::join) by any member's address. A
 //! [`Client`](crate::Client) is no member: it submits, waits and asks, over a transport of its own.
 //!
+//! # Beyond one host
+//!
+//! `formic_quic` binds other addresses than loopback only with a `Membership`: an X.509 certificate of the peer's key, signed by
+//! the mesh's `Authority`. Both sides refuse whoever has none of the same authority. A peer's secret key need not leave it.
+//!
+//! # Strangers
+//!
+//! `formic_quic::Limits` bounds what those cost who have not proved who they are: handshakes that are open, altogether (256) and
+//! by address (8), their rate (32/s), accepted links. Above 32 open handshakes a source must prove its address before anything is
+//! kept of it. `Quic::strangers` counts what was tried and what became of it. Loopback addresses are exempt from the limits by
+//! address unless `limits.loopback` says otherwise.
+//!
 //! # A transport of your own
 //!
 //! Implement [`Transport`](crate::transport::Transport) and one factory, and `formic_conformance::conformance!` makes a
 //! test of each promise that protocols rely on: one link per pair of lives, reliable classes complete and in order,
 //! refused messages that come back, room that is announced, lives that replace each other. Its pure checker,
 //! `formic_core::transport::Contract`, can watch any end.
+//!
+//! # Faults
+//!
+//! `formic_memory::Faulty` wraps an end of any transport, yours included, and makes its network bad while everything runs.
+//! All ends share one `Faults`:
+//!
+//! | knob | legal | hostile |
+//! |---|---|---|
+//! | `Weather::delay`, per direction | late, in order within a class | late, overtaking |
+//! | `Weather::unreliable`: loss, reorder, duplicate | loss and reorder | all |
+//! | `Weather::reliable`: loss, reorder, duplicate | refused | all |
+//! | `Weather::storm` | `Full` although there is room; the message comes back | the same |
+//! | `one_way`, `partition`, `heal` | reliable messages wait, or `lose_links_after` | lost |
+//! | `cut`, `stall`, `slow` | `Down(Lost)` at both ends; takes nothing; takes little | the same |
+//! | `Weather::on_full`, `on_reconnect` | refused | loses what is refused; repeats on the next link |
+//!
+//! Legal faults do nothing that a transport may not do: the conformance suite passes over them, so a program that fails under
+//! them has a bug. Which message is hit depends on the seed and the message, not on timing. Ends of different processes share
+//! no partition: `formic run --partition` cuts those at their sockets.

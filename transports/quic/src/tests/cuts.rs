@@ -3,7 +3,7 @@ use formic_core::transport::Address;
 use super::*;
 use crate::Cut;
 
-fn socket(address: &Address) -> SocketAddr {
+pub(super) fn socket(address: &Address) -> SocketAddr {
     address.rest("quic").unwrap().parse().unwrap()
 }
 

@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// A connection that shows the key of `shown` and signs with that of `signing`.
-async fn dial(to: &End, shown: u8, signing: u8) -> Result<Connection, ConnectionError> {
+pub(super) async fn dial(to: &End, shown: u8, signing: u8) -> Result<Connection, ConnectionError> {
     let key = tls::shown_as(&secret(shown).public(), &secret(signing)).unwrap();
-    let mut client = tls::client(key).unwrap();
+    let mut client = tls::client(tls::Proof::raw(key)).unwrap();
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(WATCHDOG.try_into().unwrap()));
     client.transport_config(Arc::new(transport));
@@ -34,7 +34,7 @@ async fn control(connection: &Connection, hello: &Hello) -> SendStream {
 }
 
 /// A link to `to` in the hands of the test.
-async fn stranger(to: &End) -> (Connection, SendStream) {
+pub(super) async fn stranger(to: &End) -> (Connection, SendStream) {
     let connection = dial(to, 9, 9).await.unwrap();
     let mut send = control(&connection, &hello(1)).await;
     let _answer = connection.accept_uni().await.unwrap();
@@ -59,6 +59,10 @@ async fn a_stolen_public_key_is_refused() {
         assert!(matches!(connection.closed().await, ConnectionError::ConnectionClosed(_)));
     }
     assert_eq!(b.counters().links_up, 0);
+    while b.strangers().open > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!((b.strangers().begun, b.strangers().failed), (1, 1));
     let honest = peer(1, 1).await;
     link(&honest, &b).await;
 }
@@ -78,6 +82,10 @@ async fn who_says_no_hello_is_closed() {
     let b = Quic::bind(config).await.unwrap();
     let connection = dial(&b, 9, 9).await.unwrap();
     assert_eq!(told(&connection).await, CloseReason::HelloTimeout);
+    while b.strangers().open > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(b.strangers().refused, 1);
 }
 
 #[tokio::test]
@@ -166,6 +174,17 @@ async fn only_loopback_and_ones_own_key_are_bound() {
     hasty.idle_timeout = Duration::from_millis(5);
     let refused = bind(hasty).await.map(|_| ()).unwrap_err().to_string();
     assert_eq!(refused, "quic transport: idle_timeout is 5, allowed is 1 s to 10 min");
+    let mut open = config(1, 1);
+    open.limits.retry_above = 256;
+    let refused = bind(open).await.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "quic transport: limits.retry_above is 256, allowed is 0 to limits.open - 1"
+    );
+    let mut none = config(1, 1);
+    none.limits.per_address.rate = 0;
+    let refused = bind(none).await.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(refused, "quic transport: limits.per_address.rate is 0, allowed is 1 to 65536");
     let taken = peer(1, 1).await;
     let mut same = config(2, 1);
     same.listen = taken.addresses()[0].rest("quic").unwrap().parse().unwrap();
