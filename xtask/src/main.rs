@@ -21,6 +21,8 @@ usage: cargo xtask COMMAND
                            breaks which (N runs per cell, default 200)
   bench detect [--quick | --tune]
                            failure detectors beside each other, in virtual time
+  bench routing [--quick]  trails beside the usual balancers, in virtual time; --seeds N, --large N,
+                           --first S, --json FILE
   ci                       everything that must pass before a change lands
   layers                   check who may depend on whom, and the pure crates' lints
   mutants [CRATE..]        remove each rule of xtask/rules.txt in turn and see who notices

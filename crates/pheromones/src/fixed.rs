@@ -109,6 +109,10 @@ pub(crate) fn log2(number: u64) -> i64 {
 
 /// `a x b / c` without overflow between; saturates; `c` of 0 counts as 1.
 pub(crate) fn scale(a: u64, b: u64, c: u64) -> u64 {
+    // Dividing 128 bits takes several times as long, and is hardly ever needed.
+    if let Some(product) = a.checked_mul(b) {
+        return product / c.max(1);
+    }
     let wide = u128::from(a) * u128::from(b) / u128::from(c.max(1));
     u64::try_from(wide).unwrap_or(u64::MAX)
 }

@@ -68,8 +68,15 @@ impl Peers {
     pub(crate) fn slots(&self, sorted: impl Iterator<Item = PeerId>, out: &mut Vec<u32>) {
         let mut known = self.index.iter().peekable();
         for id in sorted {
-            while known.next_if(|entry| entry.0 < id).is_some() {}
-            out.push(known.peek().filter(|entry| entry.0 == id).map_or(NOBODY, |entry| entry.1));
+            // Mostly all that are known are eligible: then one comparison is enough for each.
+            let found = loop {
+                match known.peek() {
+                    Some(entry) if entry.0 == id => break known.next(),
+                    Some(entry) if entry.0 < id => drop(known.next()),
+                    _ => break None,
+                }
+            };
+            out.push(found.map_or(NOBODY, |entry| entry.1));
         }
     }
 
