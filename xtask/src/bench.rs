@@ -9,7 +9,8 @@ const SEEDS: u64 = 200;
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let seeds = match words {
-        ["detect", rest @ ..] => return detect(rest),
+        ["detect", rest @ ..] => return program("detect", rest),
+        ["routing", rest @ ..] => return program("routing", rest),
         ["completion"] => SEEDS,
         ["completion", "--seeds", count] => {
             count.parse().map_err(|_| format!("--seeds takes a whole number, not {count:?}"))?
@@ -24,23 +25,15 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// Failure detectors beside each other; `words` are the program's own.
-fn detect(words: &[&str]) -> Result<(), String> {
+/// A comparison with a program of its own in `benches`; `words` are that program's.
+fn program(name: &str, words: &[&str]) -> Result<(), String> {
+    let run = ["run", "--quiet", "--release", "--package", "formic-benches", "--bin", name, "--"];
     let status = Command::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "formic-benches",
-            "--bin",
-            "detect",
-            "--",
-        ])
+        .args(run)
         .args(words)
         .status()
         .map_err(|error| format!("bench: cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("bench detect ended with {status}")) }
+    if status.success() { Ok(()) } else { Err(format!("bench {name} ended with {status}")) }
 }
 
 /// A ratio with two digits, by integers.

@@ -31,6 +31,7 @@ const RULES: &[Rule] = &[
     Rule { package: "formic-healing", pure: true, may_use: &["formic-core", "formic-register"] },
     Rule { package: "formic-completion", pure: true, may_use: &["formic-core", "formic-register"] },
     Rule { package: "formic-work", pure: true, may_use: &["formic-core"] },
+    Rule { package: "formic-pheromones", pure: true, may_use: &["formic-core"] },
     Rule { package: "formic-node", pure: true, may_use: L0_TO_L3 },
     Rule { package: "formic-conformance", pure: false, may_use: &["formic-core"] },
     Rule { package: "formic-memory", pure: false, may_use: &["formic-core"] },

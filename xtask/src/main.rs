@@ -22,6 +22,8 @@ usage: cargo xtask COMMAND
                            breaks which (N runs per cell, default 200)
   bench detect [--quick | --tune]
                            failure detectors beside each other, in virtual time
+  bench routing [--quick]  trails beside the usual balancers, in virtual time; --seeds N, --large N,
+                           --first S, --json FILE
   ci                       everything that must pass before a change lands
   conformance              the suite every transport must pass, as a table of cases and transports
   layers                   check who may depend on whom, and the pure crates' lints

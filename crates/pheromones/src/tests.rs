@@ -1,0 +1,6 @@
+mod attempts;
+mod choosing;
+mod harness;
+mod properties;
+mod sharing;
+mod worker;
