@@ -25,6 +25,8 @@
 //! **Sources.** Dijkstra and Scholten 1980 for the comparator `textbook counters`. Das, Gupta, Motivala
 //! 2002 for SWIM, which foca implements.
 
+pub mod pairs;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 

@@ -22,6 +22,8 @@ usage: cargo xtask COMMAND
                            breaks which (N runs per cell, default 200)
   bench detect [--quick | --tune]
                            failure detectors beside each other, in virtual time
+  bench messages [--quick] messages per second beside tokio channels, kameo, ractor and bare quinn;
+                           --json FILE
   bench routing [--quick]  trails beside the usual balancers, in virtual time; --seeds N, --large N,
                            --first S, --json FILE
   ci                       everything that must pass before a change lands

@@ -39,8 +39,10 @@ pub struct Attestation {
     /// Who signed.
     pub signer: Life,
     /// Its public key: SubjectPublicKeyInfo, DER, whose SHA-256 is the signer's PeerId.
+    #[serde(with = "serde_bytes")]
     pub public_key: Vec<u8>,
     /// The signature over `Statement::signed_bytes`.
+    #[serde(with = "serde_bytes")]
     pub signature: Vec<u8>,
 }
 

@@ -137,9 +137,11 @@ pub struct Descriptor {
     /// Capabilities the executing peer must have: sorted, unique. Empty: any peer will do.
     pub requires: Vec<Capability>,
     /// What the agent gets: JSON text for the shipped adapters.
+    #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
     /// How to run it where the peer has no agent of its own for it: JSON of `formic::Recipe`, or empty.
     /// Children inherit it from their parent.
+    #[serde(with = "serde_bytes")]
     pub recipe: Vec<u8>,
     /// How long one execution may take; `None`: the agent's own limit.
     pub wall: Option<Duration>,
@@ -189,6 +191,7 @@ pub struct OutputFile {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Output {
     /// JSON text, at most [`VALUE_MAX`] bytes.
+    #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
     /// Declared output files, sorted by name, unique.
     pub files: Vec<OutputFile>,

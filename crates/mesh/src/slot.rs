@@ -106,7 +106,7 @@ pub enum Value {
         saturated: bool,
     },
     /// In an application slot: whatever the application means by it.
-    Application(Vec<u8>),
+    Application(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// One published value. Only its owner writes it; the order of the fields after `slot` is the order

@@ -30,6 +30,7 @@ pub enum Message {
         /// What was signed.
         statement: Digest,
         /// The signer's public key: SubjectPublicKeyInfo, DER.
+        #[serde(with = "serde_bytes")]
         public_key: Vec<u8>,
         /// The signature.
         signature: Signature,

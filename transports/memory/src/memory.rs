@@ -118,13 +118,17 @@ impl<M> Memory<M> {
 
     /// Counts what was handed out and frees the slots of links that ended.
     fn settle(&self, events: &[Event<M>]) {
+        let mut received = [0_u64; 4];
         for event in events {
             match event {
-                Event::Message { class, .. } => {
-                    self.end.counts.received[*class as usize].fetch_add(1, Ordering::Relaxed);
-                }
+                Event::Message { class, .. } => received[*class as usize] += 1,
                 Event::Down { link, .. } => self.end.links_mut().release(*link),
                 Event::Up { .. } | Event::Writable { .. } => {}
+            }
+        }
+        for (count, received) in self.end.counts.received.iter().zip(received) {
+            if received > 0 {
+                count.fetch_add(received, Ordering::Relaxed);
             }
         }
     }

@@ -113,26 +113,25 @@ pub(crate) fn read_of_link<T: DeserializeOwned>(frame: &Frame) -> Result<T, Clos
     wire::decode(&frame.body).map_err(|_| CloseReason::Misbehaved(Misbehaviour::Decode))
 }
 
-/// Appends one message to a queue; an error leaves the queue as it was.
-pub(crate) fn append<T: Serialize>(
-    queue: &mut BytesMut,
+/// A scratch buffer that grew above this for one message is given back.
+const SCRATCH: usize = 64 << 10;
+
+/// Encodes a message into `scratch`. The codec writes field by field, most of them a few bytes: into a `Vec` each is
+/// an append, into a queue of `BytesMut` each would be a call.
+pub(crate) fn encode<T: Serialize>(
+    scratch: &mut Vec<u8>,
     message: &T,
 ) -> Result<usize, wire::WireError> {
-    let start = queue.len();
-    queue.put_u32_le(0);
-    let encoded = wire::encode_into(message, &mut queue.writer());
-    let size = match encoded {
-        Ok(size) => size,
-        Err(error) => {
-            queue.truncate(start);
-            return Err(error);
-        }
-    };
-    let length = u32::try_from(size).unwrap_or(u32::MAX);
-    if let Some(header) = queue.get_mut(start..start + HEADER) {
-        header.copy_from_slice(&length.to_le_bytes());
-    }
-    Ok(size)
+    scratch.clear();
+    scratch.shrink_to(SCRATCH);
+    wire::encode_into(message, scratch)
+}
+
+/// Appends one encoded message to a queue.
+pub(crate) fn append(queue: &mut BytesMut, body: &[u8]) {
+    queue.reserve(HEADER + body.len());
+    queue.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    queue.put_slice(body);
 }
 
 /// Cuts a stream into frames.

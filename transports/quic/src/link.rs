@@ -53,6 +53,8 @@ pub(crate) struct Link {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queues: [BytesMut; 3],
+    /// The last message that was encoded.
+    scratch: Vec<u8>,
     datagrams: VecDeque<Bytes>,
     datagram_bytes: usize,
     refused: [bool; 3],
@@ -139,29 +141,20 @@ impl Outbox {
         config: &Config,
     ) -> Result<Queued, LinkError> {
         let limit = config.max_message(class);
-        let too_large = |size| Err(LinkError::TooLarge { size, limit });
+        let size = encoded(frame::encode(&mut self.scratch, message))?;
+        if size > limit {
+            return Err(LinkError::TooLarge { size, limit });
+        }
         if class == Class::Unreliable {
-            let mut body = BytesMut::new();
-            return match encoded(formic_core::wire::encode_into(
-                message,
-                &mut (&mut body).writer(),
-            ))? {
-                size if size > limit => too_large(size),
-                size => Ok(self.push_datagram(body.freeze(), size)),
-            };
+            let body = Bytes::copy_from_slice(&self.scratch);
+            return Ok(self.push_datagram(body, size));
         }
         let queue = &mut self.queues[class as usize];
-        let start = queue.len();
-        let size = encoded(frame::append(queue, message))?;
-        if size > limit {
-            queue.truncate(start);
-            return too_large(size);
-        }
-        if start > 0 && queue.len() > config.queue[class as usize] {
-            queue.truncate(start);
+        if !queue.is_empty() && queue.len() + frame::HEADER + size > config.queue[class as usize] {
             self.refused[class as usize] = true;
             return Err(LinkError::Full);
         }
+        frame::append(queue, &self.scratch);
         Ok(Queued { size, dropped: 0, writer: self.writer.take() })
     }
 

@@ -37,6 +37,7 @@ pub struct Cast {
     /// Whether it waits for earlier ones.
     pub order: Order,
     /// At most [`PAYLOAD_MAX`](crate::PAYLOAD_MAX) bytes.
+    #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
 }
 
