@@ -19,6 +19,7 @@ const L0_TO_L3: &[&str] = &[
     "formic-mesh",
     "formic-healing",
     "formic-completion",
+    "formic-consensus",
     "formic-work",
     "formic-node",
 ];
@@ -30,6 +31,7 @@ const RULES: &[Rule] = &[
     Rule { package: "formic-mesh", pure: true, may_use: &["formic-core", "formic-identity"] },
     Rule { package: "formic-healing", pure: true, may_use: &["formic-core", "formic-register"] },
     Rule { package: "formic-completion", pure: true, may_use: &["formic-core", "formic-register"] },
+    Rule { package: "formic-consensus", pure: true, may_use: &["formic-core", "formic-identity"] },
     Rule { package: "formic-work", pure: true, may_use: &["formic-core"] },
     Rule { package: "formic-pheromones", pure: true, may_use: &["formic-core"] },
     Rule { package: "formic-node", pure: true, may_use: L0_TO_L3 },

@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use formic_core::Time;
 use formic_sim::{
-    Detail, Violation, Watch, completion,
+    Detail, Violation, Watch, completion, consensus,
     node::{self, Kinds, Plan, Scenario},
 };
 
@@ -15,14 +15,14 @@ const SHRINK_RUNS: usize = 2_000;
 
 /// How the command is used.
 pub const USAGE: &str = "\
-  sim [node|completion] [--seeds N] [--first S | --fresh] [--jobs J] [--faults LIST] [--json]
+  sim [node|completion|consensus] [--seeds N] [--first S | --fresh] [--jobs J] [--faults LIST] [--json]
                            run N seeds (default 2000) of the simulator from seed S (default 1)
   sim shrinking|split [--seeds N] [--first S] [--jobs J] [--json]
                            run a scenario: ten peers lose eight one by one; are cut 6|4 or 5|5 for 10 s
   sim replay SEED|SCENARIO:SEED|FILE.plan [--until SECONDS] [--peer K] [--trace brief|full]
                            run a seed or a plan of the node profile again and print what happened
-  sim replay completion SEED [LINES]
-                           the same for the completion profile
+  sim replay completion|consensus SEED [LINES]
+                           the same for these profiles
   sim shrink SEED|FILE.plan [--runs N] [--name NAME]
                            make a failing plan small and write it to tests/schedules/NAME.plan
   sim plan SEED|SCENARIO:SEED
@@ -78,6 +78,8 @@ pub fn sim(words: &[&str]) -> Result<(), Failure> {
     match words {
         ["replay", "completion", seed] => replay_completion(seed, "80"),
         ["replay", "completion", seed, lines] => replay_completion(seed, lines),
+        ["replay", "consensus", seed] => replay_consensus(seed, "80"),
+        ["replay", "consensus", seed, lines] => replay_consensus(seed, lines),
         ["replay", "node", rest @ ..] | ["replay", rest @ ..] => replay(rest),
         ["shrink", rest @ ..] => shrink(rest),
         ["plan", seed] => {
@@ -178,6 +180,17 @@ fn moment(text: &str) -> Result<Time, Failure> {
 fn replay_completion(seed: &str, lines: &str) -> Result<(), Failure> {
     let (seed, lines) = (number("SEED", seed)?, number("LINES", lines)?);
     match guarded(seed, || completion::replay(seed, lines)) {
+        Ok(report) => {
+            println!("seed {seed} holds\n{report:#?}");
+            Ok(())
+        }
+        Err(violation) => Err(Failure::violated(violation)),
+    }
+}
+
+fn replay_consensus(seed: &str, lines: &str) -> Result<(), Failure> {
+    let (seed, lines) = (number("SEED", seed)?, number("LINES", lines)?);
+    match guarded(seed, || consensus::replay(seed, lines)) {
         Ok(report) => {
             println!("seed {seed} holds\n{report:#?}");
             Ok(())

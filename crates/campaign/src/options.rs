@@ -15,6 +15,8 @@ pub enum Profile {
     Node,
     /// Completion alone.
     Completion,
+    /// Consensus alone, with liars.
+    Consensus,
     /// Whole nodes in a scenario that is written, not drawn.
     Scenario(Scenario),
 }
@@ -25,6 +27,7 @@ impl Profile {
         match self {
             Self::Node => "node",
             Self::Completion => "completion",
+            Self::Consensus => "consensus",
             Self::Scenario(scenario) => scenario.name(),
         }
     }
@@ -89,6 +92,7 @@ impl Options {
             match *word {
                 "node" => options.profile = Profile::Node,
                 "completion" => options.profile = Profile::Completion,
+                "consensus" => options.profile = Profile::Consensus,
                 "--seeds" => options.seeds = number(word, value()?)?,
                 "--first" => options.first = number(word, value()?)?,
                 "--jobs" => options.jobs = number::<usize>(word, value()?)?.clamp(1, 1_024),

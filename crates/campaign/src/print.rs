@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use formic_sim::{Mark, Violation, completion, node};
+use formic_sim::{Mark, Violation, completion, consensus, node};
 use serde_json::{Value, json};
 
 use crate::{Options, Outcome, Profile, Sum};
@@ -16,6 +16,7 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
     match &outcome.sum {
         Sum::Node(report) => node_lines(report, &mut lines),
         Sum::Completion(report) => completion_lines(report, &mut lines),
+        Sum::Consensus(report) => consensus_lines(report, &mut lines),
     }
     let seconds = outcome.took.as_secs_f64();
     let speed = rate(options.seeds, seconds);
@@ -149,6 +150,24 @@ fn completion_lines(sum: &completion::Report, lines: &mut Vec<String>) {
     ]);
 }
 
+fn consensus_lines(sum: &consensus::Report, lines: &mut Vec<String>) {
+    lines.extend([
+        format!(
+            "  {} runs held: {} decisions ({} approved, {} rejected, {} expired), highest round {}",
+            sum.seeds, sum.decisions, sum.approved, sum.rejected, sum.expired, sum.rounds_max
+        ),
+        format!(
+            "  {} messages, {} of liars refused, {} inputs late; {} crashes, {} stalls",
+            sum.messages, sum.refused, sum.late, sum.crashes, sum.stalled
+        ),
+        format!(
+            "  {} proofs against liars, none against the honest; {} forks by more liars than may be, all proven",
+            sum.accused, sum.forks
+        ),
+        format!("  {:.1} virtual hours", sum.virtual_time.as_secs_f64() / 3_600.0),
+    ]);
+}
+
 /// The report of a campaign for programs.
 pub fn json(options: &Options, outcome: &Outcome) -> Value {
     let violations: Vec<Value> = outcome
@@ -193,6 +212,13 @@ fn counts(sum: &Sum) -> Value {
                 "healed_max_seconds": sum.healed_max.as_secs_f64(),
             })
         }
+        Sum::Consensus(sum) => json!({
+            "decisions": sum.decisions, "approved": sum.approved, "rejected": sum.rejected,
+            "expired": sum.expired, "messages": sum.messages, "refused": sum.refused,
+            "late": sum.late, "accused": sum.accused, "crashes": sum.crashes,
+            "stalled": sum.stalled, "forks": sum.forks, "rounds_max": sum.rounds_max,
+            "virtual_seconds": sum.virtual_time.as_secs_f64(),
+        }),
         Sum::Completion(sum) => json!({
             "tasks": sum.tasks, "executions": sum.executions, "messages": sum.messages,
             "crashes": sum.crashes, "restarts": sum.restarts, "suspicions": sum.suspicions,

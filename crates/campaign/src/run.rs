@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use formic_sim::{Mark, Violation, completion, node};
+use formic_sim::{Mark, Violation, completion, consensus, node};
 
 use crate::{Options, Profile, Until};
 
@@ -20,6 +20,8 @@ pub enum Sum {
     Node(Box<node::Report>),
     /// Of completion alone.
     Completion(Box<completion::Report>),
+    /// Of consensus alone.
+    Consensus(Box<consensus::Report>),
 }
 
 impl Sum {
@@ -27,6 +29,7 @@ impl Sum {
         match profile {
             Profile::Node | Profile::Scenario(_) => Self::Node(Box::default()),
             Profile::Completion => Self::Completion(Box::default()),
+            Profile::Consensus => Self::Consensus(Box::default()),
         }
     }
 
@@ -35,6 +38,7 @@ impl Sum {
         match self {
             Self::Node(report) => report.seeds,
             Self::Completion(report) => report.seeds,
+            Self::Consensus(report) => report.seeds,
         }
     }
 
@@ -42,7 +46,9 @@ impl Sum {
         match (self, other) {
             (Self::Node(sum), Self::Node(one)) => sum.merge(one),
             (Self::Completion(sum), Self::Completion(one)) => sum.merge(one),
-            (Self::Node(_), Self::Completion(_)) | (Self::Completion(_), Self::Node(_)) => {}
+            (Self::Consensus(sum), Self::Consensus(one)) => sum.merge(one),
+            // A campaign has one profile, so its parts are of one kind.
+            (Self::Node(_) | Self::Completion(_) | Self::Consensus(_), _) => {}
         }
     }
 }
@@ -112,7 +118,7 @@ pub(crate) fn missed(options: &Options, sum: &Sum) -> Vec<Mark> {
         {
             report.marks.missing()
         }
-        Sum::Node(_) | Sum::Completion(_) => vec![],
+        Sum::Node(_) | Sum::Completion(_) | Sum::Consensus(_) => vec![],
     }
 }
 
@@ -120,6 +126,7 @@ fn one(options: &Options, seed: u64) -> Result<Sum, Violation> {
     match options.profile {
         Profile::Node => node::run_seed(seed, &options.kinds).map(Box::new).map(Sum::Node),
         Profile::Completion => completion::run(seed).map(Box::new).map(Sum::Completion),
+        Profile::Consensus => consensus::run(seed).map(Box::new).map(Sum::Consensus),
         Profile::Scenario(scenario) => scenario.run(seed).map(Box::new).map(Sum::Node),
     }
 }

@@ -1,4 +1,4 @@
-//! Prove who said it: keys and signatures.
+//! Prove who said it: keys and signatures; [`merkle`] trees.
 //!
 //! ```text
 //!   32 seed bytes --> SecretKey --> sign(statement) --------------> Signature
@@ -35,17 +35,20 @@
 //! - Keys of small order, under which anything verifies, are refused
 //!   (`tests::weak_keys_are_refused`).
 //! - Same key, same statement, same bytes: signing has no entropy (`tests::rfc8032_vectors_hold`).
+//! - A Merkle proof holds for its leaf and place alone (`merkle::tests`).
 //! - A secret never appears in `Debug` (`tests::a_secret_shows_nothing`) and is overwritten when
 //!   dropped.
 //!
 //! **Limits.** Ed25519 only. Statements are signed as they are: whoever lays them out puts a domain
 //! in front that no other kind of statement has, and fixed widths behind it.
 //!
-//! **Sources.** RFC 8032 (Ed25519), RFC 8410 (its SPKI and PKCS#8), RFC 7250 (a raw key in TLS).
+//! **Sources.** RFC 8032 (Ed25519), RFC 8410 (its SPKI and PKCS#8), RFC 7250 (a raw key in TLS),
+//! RFC 6962 (Merkle trees).
 //! Deviation: verification is the strict variant of ed25519-dalek (small-order keys and `R`
 //! refused), so that all peers accept the same set of signatures.
 
 mod error;
+pub mod merkle;
 mod public;
 mod secret;
 mod signature;

@@ -43,10 +43,15 @@
 //! [`detect`] measures failure detectors beside each other and asserts what healing promises
 //! (`detect::tests::ours`).
 //!
-//! **Limits.** Two judged profiles: [`node`] (whole shipped nodes: links, disks, processes, agents, faults
+//! [`consensus`] lets up to a third of the voters lie in ten ways ([`consensus::Lie`]) under loss, doubling, delay,
+//! reordering, a cut, crashes: agreement, validity, every honest voter decides within f + 2 rounds after the
+//! heal, no honest voter is accused; one liar more may fork, and is found.
+//!
+//! **Limits.** Three judged profiles: [`consensus`] (that machine alone, with liars; signatures are of a scheme for the
+//! simulator), [`node`] (whole shipped nodes: links, disks, processes, agents, faults
 //! from a plan that is a text) and [`completion`] (that machine alone, with up to 200 peers). In
 //! [`completion`] an oracle with delays detects failures, and there are no partitions and no shrinking. In
-//! both, disks lose only what was not durable, and peers do not lie. What is not judged for its end is
+//! these two, disks lose only what was not durable, and peers do not lie. What is not judged for its end is
 //! counted: completion runs whose newest home group lost its quorum for good (`Report::waived`) or in which all that knew the verdict died for good (`Report::untold`), node runs
 //! whose last view lost its majority for good (`node::Report::waived`), and their jobs whose newest home group
 //! did (`node::Report::lost_homes`). [`node::Scenario`] is judged without any such excuse.
@@ -59,6 +64,7 @@
 
 pub mod comparators;
 pub mod completion;
+pub mod consensus;
 pub mod detect;
 mod draw;
 mod engine;
