@@ -3,6 +3,8 @@
 //! Rounds of ours and theirs alternate in one process; figures are medians, ratios carry the interval that holds them with
 //! 95 %. Processor time is of all threads, both ends.
 #![expect(clippy::print_stdout, reason = "a program that prints tables")]
+#![expect(clippy::disallowed_methods, reason = "every task is awaited or aborted in its round")]
+#![expect(clippy::excessive_nesting, reason = "a round is one block_on around its tasks")]
 
 use std::process::ExitCode;
 
