@@ -211,7 +211,8 @@ async fn a_flood_of_messages_waits_at_its_sender() {
     let mut stream = connection.open_uni().await.unwrap();
     stream.write_all(&frame::preamble(Class::Data)).await.unwrap();
     let mut message = bytes::BytesMut::new();
-    frame::append(&mut message, &(7u64, vec![1u8; 10_000])).unwrap();
+    let body = formic_core::wire::encode(&(7u64, vec![1u8; 10_000])).unwrap();
+    frame::append(&mut message, &body);
     let (mut taken, idle) = (0, Duration::from_millis(500));
     while tokio::time::timeout(idle, stream.write_all(&message)).await.is_ok() {
         taken += message.len();
