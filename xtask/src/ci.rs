@@ -54,11 +54,6 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
-        name: "simulation of consensus",
-        command: &["cargo", "xtask", "sim", "consensus", "--seeds", "2000"],
-        environment: &[],
-    },
-    Step {
         name: "simulation of whole nodes",
         command: &["cargo", "xtask", "sim", "node", "--seeds", "2000"],
         environment: &[],
