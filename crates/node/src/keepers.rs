@@ -208,11 +208,11 @@ impl Node {
         if known >= groups.len() {
             return;
         }
-        if let Some(entry) = self.jobs.get_mut(job) {
-            entry.homes.clone_from(&groups);
-        } else {
-            self.exclusive.keepers.learn(job, groups.clone());
-        }
+        let foreign = self.exclusive.keepers.foreign.get_mut(&job);
+        let Some(homes) = self.jobs.get_mut(job).map(|entry| &mut entry.homes).or(foreign) else {
+            return;
+        };
+        homes.clone_from(&groups);
         if self.exclusive.keeps(job) {
             let later = views(job, &groups).skip(known);
             self.steps.extend(later.map(|view| Step::Claims(job, ClaimsInput::View(view))));
