@@ -57,14 +57,10 @@ impl Plan {
             (honest[at % honest.len()], from, from + Duration::from_millis(1 + faults("away", 900)))
         };
         let crashes = (0..faults("crashes", 4) as usize).map(crash).collect();
-        let half = honest.len() / 2;
-        let cut = if broken {
-            honest[..half].to_vec()
-        } else if calm || draw.chance("whole", &[], 500) {
-            vec![]
-        } else {
-            let side = |rank: &usize| draw.chance("side", &[*rank as u64], 500);
-            (0..voters).filter(side).collect()
+        let cut = match (broken, calm) {
+            (true, _) => honest[..honest.len() / 2].to_vec(),
+            (false, true) => vec![],
+            (false, false) => cut(draw, voters),
         };
         let threshold = [667, 750, 900][draw.index("threshold", &[], 3)];
         let proposal = |at: usize| {
@@ -94,6 +90,14 @@ impl Plan {
             liars,
         }
     }
+}
+
+/// Who is on one side of a cut; nobody where there is none.
+fn cut(draw: Draw, voters: usize) -> Vec<usize> {
+    if draw.chance("whole", &[], 500) {
+        return vec![];
+    }
+    (0..voters).filter(|rank| draw.chance("side", &[*rank as u64], 500)).collect()
 }
 
 fn ask(number: usize, threshold: u16) -> Proposal {
