@@ -101,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Failure, Outcome};
+    use crate::{Failure, Outcome, Output};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -137,6 +137,16 @@ mod tests {
         assert_eq!(decode::<Vec<u8>>(&bytes).map(|decoded| decoded.len()), Ok(count));
         assert_eq!(decode::<Vec<u64>>(&bytes).map(|decoded| decoded.len()), Ok(count));
         assert_eq!(decode::<Vec<u128>>(&bytes).map(|decoded| decoded.len()), Ok(count));
+    }
+
+    #[test]
+    fn bytes_as_one_piece_are_bounded_and_encoded_like_a_sequence() {
+        let output = Output { value: vec![1, 2, 3], files: vec![] };
+        assert_eq!(encode(&output), encode(&(vec![1u8, 2, 3], Vec::<u8>::new())));
+        // A length of 4 GiB, and nothing behind it.
+        for length in [&[252, 255, 255, 255, 255][..], &[253, 0, 0, 0, 0, 1, 0, 0, 0], &[9, 1]] {
+            assert_eq!(decode::<Output>(length), Err(WireError::Malformed));
+        }
     }
 
     #[test]
