@@ -11,7 +11,7 @@
 //!   try_send -> queue of the class -> one writer task ~~~> reader per stream -> inbox -> poll_events
 //! ```
 //!
-//! Messages are encoded by `core::wire` straight into the queue of their class and decoded on the
+//! Messages are encoded by `core::wire` on the sender's thread, copied once into the queue of their class, and decoded on the
 //! consumer's thread; the endpoint's own thread does only cryptography and framing. An idle link
 //! has no timer but QUIC's idle timeout.
 //!

@@ -133,7 +133,7 @@ pub(crate) fn disconnect_reborn(connection: &quinn::Connection) {
 }
 
 impl Outbox {
-    /// Encodes a message straight into the queue of its class.
+    /// Encodes a message and appends it to the queue of its class.
     pub(crate) fn push<T: Serialize>(
         &mut self,
         class: Class,
