@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use formic_core::Incarnation;
 use formic_node::Record;
+use tokio::sync::watch;
 
 use crate::{Store, StoreError};
 
@@ -14,8 +15,29 @@ const CLOSED_MAX: usize = 1_024;
 /// lives. Either way the peer's next life begins with them.
 #[derive(Debug)]
 pub(crate) enum Journal {
-    Disk(Store),
+    Disk(Held),
     Memory(Kept),
+}
+
+/// A store, and the sign that it is in use: a call that blocks outlives the peer that made it, and holds the state
+/// directory for as long. Dropped in this order.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    store: Store,
+    _sign: watch::Sender<()>,
+}
+
+/// Tells when a peer holds its store no longer.
+#[derive(Clone, Debug)]
+pub(crate) struct Release(watch::Receiver<()>);
+
+impl Release {
+    /// Waits until the store is free. Cancel-safe.
+    pub(crate) async fn wait(&self) {
+        let mut held = self.0.clone();
+        // Nothing is ever sent: this ends when the last sender is gone.
+        while held.changed().await.is_ok() {}
+    }
 }
 
 /// Records in memory.
@@ -31,25 +53,24 @@ pub(crate) struct Kept {
 
 impl Journal {
     /// The journal of a peer in this life.
-    pub(crate) fn new(store: Option<Store>, incarnation: Incarnation) -> Self {
-        match store {
-            Some(store) => Self::Disk(store),
+    pub(crate) fn new(store: Option<Store>, incarnation: Incarnation) -> (Self, Release) {
+        let (sign, held) = watch::channel(());
+        let journal = match store {
+            Some(store) => Self::Disk(Held { store, _sign: sign }),
             None => Self::Memory(Kept {
                 incarnation,
                 next: 0,
                 shelves: BTreeMap::new(),
                 closed: VecDeque::new(),
             }),
-        }
+        };
+        (journal, Release(held))
     }
 
     /// All records, in the order in which they were appended.
     pub(crate) async fn records(&self) -> Result<Vec<Record>, StoreError> {
         match self {
-            Self::Disk(store) => {
-                let store = store.clone();
-                blocking(move || store.records()).await
-            }
+            Self::Disk(held) => held.blocking(|store| store.records()).await,
             Self::Memory(kept) => Ok(kept.records()),
         }
     }
@@ -57,10 +78,7 @@ impl Journal {
     /// Appends records: on disk, all or none of them, and durable when this returns.
     pub(crate) async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
         match self {
-            Self::Disk(store) => {
-                let store = store.clone();
-                blocking(move || store.append(&records)).await
-            }
+            Self::Disk(held) => held.blocking(move |store| store.append(&records)).await,
             Self::Memory(kept) => {
                 records.into_iter().for_each(|record| kept.append(record));
                 Ok(())
@@ -71,10 +89,7 @@ impl Journal {
     /// Raises the incarnation by one: on disk, durably.
     pub(crate) async fn begin_next_life(&mut self) -> Result<Incarnation, StoreError> {
         match self {
-            Self::Disk(store) => {
-                let store = store.clone();
-                blocking(move || store.begin_next_life()).await
-            }
+            Self::Disk(held) => held.blocking(|store| store.begin_next_life()).await,
             Self::Memory(kept) => {
                 kept.incarnation = kept.incarnation.next();
                 Ok(kept.incarnation)
@@ -83,11 +98,22 @@ impl Journal {
     }
 }
 
-/// A panic of the database leaves what it did in doubt, like a lost disk.
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(call).await.unwrap_or(Err(StoreError::Interrupted))
+impl Held {
+    /// A panic of the database leaves what it did in doubt, like a lost disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let held = self.clone();
+        tokio::task::spawn_blocking(move || held.run(call))
+            .await
+            .unwrap_or(Err(StoreError::Interrupted))
+    }
+
+    /// Takes all of itself: a closure would capture the store alone.
+    fn run<T>(self, call: impl FnOnce(&Store) -> T) -> T {
+        call(&self.store)
+    }
 }
 
 impl Kept {
@@ -119,10 +145,12 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::sync::Arc;
 
     use formic_completion::{Certificate, Decree, Record as JobRecord, Statement, Tally};
     use formic_core::{Digest, Outcome, Output};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -150,7 +178,8 @@ mod tests {
 
     #[tokio::test]
     async fn memory_keeps_the_newest_verdicts_only() {
-        let mut journal = Journal::new(None, Incarnation(1));
+        let (mut journal, release) = Journal::new(None, Incarnation(1));
+        release.wait().await;
         let count = u32::try_from(CLOSED_MAX).unwrap() + 3;
         // The same verdict twice, as a disk would see it: the second replaces the first.
         journal.append(vec![closed(0), closed(0)]).await.unwrap();
@@ -160,5 +189,28 @@ mod tests {
         assert_eq!(records.last(), Some(&closed(count - 1)));
         assert!(!records.contains(&closed(0)));
         assert_eq!(journal.begin_next_life().await.unwrap(), Incarnation(2));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_given_up_holds_the_store_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (Journal::Disk(held), release) = Journal::new(Some(store), Incarnation(1)) else {
+            panic!("a store is a disk");
+        };
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let mut call = Box::pin(held.blocking(move |_| {
+            gone.recv().unwrap();
+            Ok(())
+        }));
+        assert!(timeout(Duration::ZERO, &mut call).await.is_err());
+        drop(call);
+        drop(held);
+        let mut wait = Box::pin(release.wait());
+        assert!(timeout(Duration::ZERO, &mut wait).await.is_err());
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Busy { .. })));
+        go.send(()).unwrap();
+        wait.await;
+        Store::open(dir.path()).unwrap();
     }
 }

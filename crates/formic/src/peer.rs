@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     driver::{Announcer, Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
     identity::random_seed,
-    journal::Journal,
+    journal::{Journal, Release},
 };
 
 /// Orders that wait for the driver; a full queue makes callers wait.
@@ -42,6 +42,7 @@ struct Inner {
     orders: mpsc::Sender<Order>,
     membership: watch::Receiver<Membership>,
     stopped: watch::Receiver<Option<Stopped>>,
+    release: Release,
     /// Holds the one driver task.
     driver: Mutex<JoinSet<()>>,
 }
@@ -157,7 +158,7 @@ impl Builder {
     /// [`Error::WrongLife`], [`Error::WrongStore`], [`Error::Config`], [`Error::Store`], [`Error::Entropy`].
     pub async fn start(self) -> Result<Peer, Error> {
         let me = self.check()?;
-        let journal = Journal::new(self.store.clone(), me.incarnation);
+        let (journal, release) = Journal::new(self.store.clone(), me.incarnation);
         let records = journal.records().await?;
         let name = self.name.clone().unwrap_or_else(|| me.peer.short());
         let mut config = self.config(&name)?;
@@ -198,8 +199,17 @@ impl Builder {
             ended.send_replace(Some(driver.run(records).await));
         });
         let driver = Mutex::new(task);
-        let inner =
-            Inner { rejoins, life, name, addresses, orders, membership: joined, stopped, driver };
+        let inner = Inner {
+            rejoins,
+            life,
+            name,
+            addresses,
+            orders,
+            membership: joined,
+            stopped,
+            release,
+            driver,
+        };
         Ok(Peer { inner: Arc::new(inner) })
     }
 
@@ -383,10 +393,12 @@ impl Peer {
         self.inner.driver.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
-    /// Waits until the peer has stopped, and says how. Cancel-safe.
+    /// Waits until the peer has stopped and holds its state directory no longer, and says how it stopped. What it was
+    /// writing when it was killed is written first. Cancel-safe.
     pub async fn stopped(&self) -> Stopped {
         let mut stopped = self.inner.stopped.clone();
         let ended = stopped.wait_for(Option::is_some).await;
+        self.inner.release.wait().await;
         ended.ok().and_then(|stopped| stopped.clone()).unwrap_or(Stopped::Killed)
     }
 
