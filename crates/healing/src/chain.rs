@@ -14,7 +14,7 @@ use formic_register::{
 };
 
 use crate::{
-    Belief, Cause, Cut, Effect, Error, Event, Healing, Message, Record,
+    Belief, Cause, Cut, Effect, Error, Event, Healing, Message, Record, Standing,
     message::number,
     watch::{Subject, Told, Watch},
 };
@@ -32,6 +32,9 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 const DISPUTE_MAX: Duration = Duration::from_millis(300);
 /// After an objection the reserved round is given this long before its owner starts another.
 const OBJECTION: Duration = Duration::from_millis(500);
+/// How often, and how many peers at once, are asked for later views by one that has no majority.
+const SEEK_EVERY: Duration = Duration::from_secs(1);
+const SEEK_AT_ONCE: usize = 4;
 
 /// Committed views and the vote about the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -439,6 +442,38 @@ impl Healing {
                 self.vote(VoteInput::Message { from, message }).ok();
             }
         }
+    }
+
+    /// While it has no majority, others may have gone on without this peer: those it is linked with are asked, members of
+    /// its view or not. Those of its view may all be gone, or live on as later lives that it does not know.
+    pub(crate) fn seek(&mut self) {
+        self.timers.seek = None;
+        let Some(epoch) = self.lost_view() else { return };
+        let mut linked: Vec<Life> = self.links.values().map(|(life, _)| *life).collect();
+        while linked.len() > SEEK_AT_ONCE {
+            let one = self.random.below(linked.len() as u64);
+            linked.swap_remove(usize::try_from(one).unwrap_or(0));
+        }
+        linked.into_iter().for_each(|to| self.send(to, Message::Want { epoch }));
+        self.timers.seek = Some(self.now + SEEK_EVERY);
+    }
+
+    /// A link came up while this peer has no majority.
+    pub(crate) fn ask_newcomer(&mut self, life: Life) {
+        if let Some(epoch) = self.lost_view() {
+            self.send(life, Message::Want { epoch });
+        }
+    }
+
+    /// The newest view that this peer knows, if it has no majority of it.
+    fn lost_view(&self) -> Option<Epoch> {
+        let lost = self.standing == Standing::Lost && rule!("healing/seek");
+        self.view().filter(|_| lost).map(|view| view.epoch)
+    }
+
+    /// The majority was lost, or is there again.
+    pub(crate) fn seek_soon(&mut self) {
+        self.timers.seek = self.lost_view().map(|_| self.now + SEEK_EVERY);
     }
 
     /// Shows a peer the views it missed, or at least the newest.

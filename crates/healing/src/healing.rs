@@ -61,6 +61,8 @@ pub(crate) struct Timers {
     pub(crate) probe: Option<Time>,
     pub(crate) quorum: Option<Time>,
     pub(crate) loss: Option<Time>,
+    /// Others are asked for later views: this peer has no majority.
+    pub(crate) seek: Option<Time>,
 }
 
 /// How often this peer beats.
@@ -74,6 +76,8 @@ pub(crate) struct Pace {
     pub(crate) fading: u8,
     /// No alerts before this moment: this peer stalled.
     pub(crate) humble_until: Time,
+    /// What arrives before this moment may have waited while this peer stood still: no sign of life.
+    pub(crate) deaf_until: Time,
     pub(crate) lag_ms: u16,
 }
 
@@ -116,6 +120,7 @@ impl Healing {
                 idle_since: Time::ZERO,
                 fading: 0,
                 humble_until: Time::ZERO,
+                deaf_until: Time::ZERO,
                 lag_ms: 0,
             },
             pausing: Pausing::default(),
@@ -277,6 +282,9 @@ impl Healing {
             let lives = core::mem::take(&mut self.loss);
             self.event(Event::Loss { lives });
         }
+        if due(self.timers.seek, now) {
+            self.seek();
+        }
         self.release_held();
         self.pause_deadline();
         self.force_deadline();
@@ -325,6 +333,7 @@ impl Protocol for Healing {
             return Err(Error::ClockWentBack { last: self.now, now });
         }
         let before = core::mem::replace(&mut self.now, now);
+        self.mind_stall();
         if let Err(error) = self.dispatch(input) {
             self.now = before;
             debug_assert!(self.out.is_empty(), "checks come before pushes");
@@ -354,6 +363,7 @@ impl Protocol for Healing {
             timers.probe,
             timers.quorum,
             timers.loss,
+            timers.seek,
             rumor,
             held,
             forcing,

@@ -1,12 +1,16 @@
 //! Frames, beats, links: every sign of life (healing.md sections 3.2 and 3.3).
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use formic_core::{Life, PeerId, Time, earliest, rule, transport::CloseReason};
 
 use crate::{
-    Belief, Busy, Cause, Error, Event, Evidence, Fate, Healing, Message, message::Beat,
-    rings::Place, watch::Told,
+    Belief, Busy, Cause, Error, Event, Evidence, Fate, Healing, Message,
+    message::Beat,
+    quorum::DOUBT,
+    rings::Place,
+    watch::{Subject, Told},
 };
 
 /// Views and verdicts are shown to one peer at most this often.
@@ -19,6 +23,7 @@ impl Healing {
         self.links.insert(life.peer, (life, fate));
         self.heard(life);
         self.beat_soon();
+        self.ask_newcomer(life);
     }
 
     pub(crate) fn on_link_down(&mut self, life: Life, reason: CloseReason) {
@@ -76,12 +81,16 @@ impl Healing {
         {
             return;
         }
+        if subject.stale && now < self.pace.deaf_until {
+            return;
+        }
         subject.heard = now;
         subject.probing = None;
+        let was_stale = core::mem::take(&mut subject.stale);
         let told = subject.told;
         let was_mute = core::mem::take(&mut subject.mute);
         let was = core::mem::replace(&mut subject.belief, Belief::Alive);
-        if was == Belief::Alive && !was_mute {
+        if was == Belief::Alive && !was_mute && !was_stale {
             return;
         }
         self.doubt();
@@ -281,11 +290,32 @@ impl Healing {
         }
     }
 
+    /// Whoever stood still for so long that others may have gone on without it, knows of nobody whether he is there
+    /// until it hears him anew. What waited for it meanwhile says nothing about now.
+    pub(crate) fn mind_stall(&mut self) {
+        let now = self.now;
+        let stood = self.timers.beat.is_some_and(|at| now.since(at) > DOUBT);
+        if !stood || !rule!("healing/stall") {
+            return;
+        }
+        let me = self.me.life;
+        let Some(watch) = &mut self.watch else { return };
+        self.pace.deaf_until = now + watch.rings.interval * 2;
+        let mates: Vec<Life> = watch.subjects.iter().map(Subject::life).collect();
+        let mates: BTreeSet<Life> =
+            mates.into_iter().filter(|life| *life == me || watch.is_mate(*life)).collect();
+        for subject in watch.subjects.iter_mut().filter(|it| !mates.contains(&it.life())) {
+            subject.stale = true;
+        }
+        self.doubt();
+    }
+
     /// Whether this peer heard the member within its timeout.
     pub(crate) fn hears(&self, place: Place) -> bool {
         let Some(watch) = &self.watch else { return false };
         let subject = watch.subject(place);
-        subject.belief == Belief::Alive && subject.due(&self.config) > self.now
+        let fresh = subject.belief == Belief::Alive && !subject.stale;
+        fresh && subject.due(&self.config) > self.now
     }
 
     pub(crate) fn not_before(&self, at: Time) -> Time {

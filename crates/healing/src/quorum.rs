@@ -48,7 +48,7 @@ impl Healing {
                 Belief::Suspect { since } => now.since(since) < DOUBT,
                 Belief::Condemned { .. } => false,
             };
-            believed && !subject.mute
+            believed && !subject.mute && !subject.stale
         };
         watch.subjects.iter().filter(here).map(|subject| subject.life().peer).collect()
     }
@@ -123,6 +123,7 @@ impl Healing {
         if standing != self.standing {
             self.standing = standing;
             self.event(Event::Quorum(standing));
+            self.seek_soon();
             self.release_held();
         }
     }

@@ -66,6 +66,8 @@ pub(crate) struct Subject {
     pub(crate) paused_until: Option<Time>,
     /// It did not answer probes; cleared by any frame.
     pub(crate) mute: bool,
+    /// Not heard since this peer stood still for long; cleared by a frame that did not wait for it.
+    pub(crate) stale: bool,
     /// Since when its observers disagree.
     pub(crate) disputed: Option<Time>,
     pub(crate) probing: Option<Probing>,
@@ -82,6 +84,7 @@ impl Subject {
             promise: Duration::ZERO,
             paused_until: None,
             mute: false,
+            stale: false,
             disputed: None,
             probing: None,
         }

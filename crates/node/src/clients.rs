@@ -62,6 +62,8 @@ impl Node {
             Message::Claims(message) => self.on_claims_message(from, *message),
             Message::WhoKeeps { job } => self.tell_keepers(from, job),
             Message::Keepers { job, groups } => self.on_keepers(from, job, groups),
+            // A forwarded `Cancel` met a peer that did not yet know this one as a member, and took it for a client.
+            Message::Reply(Reply::Unknown { .. }) => {}
             Message::Reply(_) => {
                 self.misbehaved(from.peer, "a reply to a peer that asked nothing".to_owned());
             }

@@ -21,11 +21,13 @@ use std::{
 };
 
 use formic_completion::Input as JobInput;
-use formic_core::{Descriptor, JobId, Life, Outcome, Protocol as _, Time, earliest, wire};
+use formic_core::{
+    Descriptor, JobId, Key, Life, Outcome, PeerId, Protocol as _, Time, earliest, wire,
+};
 use formic_healing::Standing;
 use formic_register::claims::{
     Claims, Denial, Effect as ClaimsEffect, Event as Claim, Fence, Input as ClaimsInput, LEASE_MAX,
-    LEASE_MIN, Message as ClaimsMessage, Task, VALUE_MAX, Value,
+    LEASE_MIN, Message as ClaimsMessage, Record as ClaimsRecord, Task, VALUE_MAX, Value,
 };
 use formic_work::TaskId;
 use serde::{Deserialize, Serialize};
@@ -152,8 +154,24 @@ impl Exclusive {
     }
 
     pub(crate) fn drop_claims(&mut self, job: JobId, out: &mut Vec<Effect>) {
-        if self.claims.remove(&job).is_some() {
-            let record = formic_register::claims::Record::Forgotten(job);
+        let promised = self.keepers.promised.remove(&job);
+        if self.claims.remove(&job).is_some() || promised.is_some() {
+            let record = ClaimsRecord::Forgotten(job);
+            out.push(Effect::Persist(Record::Claims { job, record }));
+        }
+    }
+
+    /// What was said to be nothing holds without a record (`keepers.rs`); what was promised waits for its job.
+    pub(crate) fn lay_aside(
+        &mut self,
+        job: JobId,
+        records: Vec<ClaimsRecord<Ended>>,
+        out: &mut Vec<Effect>,
+    ) {
+        if records.iter().any(ClaimsRecord::is_promise) {
+            self.keepers.promised.insert(job, records);
+        } else {
+            let record = ClaimsRecord::Forgotten(job);
             out.push(Effect::Persist(Record::Claims { job, record }));
         }
     }
@@ -239,12 +257,14 @@ impl Node {
         &mut self,
         job: JobId,
         groups: &[Vec<Life>],
-        records: Option<Vec<formic_register::claims::Record<Ended>>>,
+        records: Option<Vec<ClaimsRecord<Ended>>>,
     ) {
         let forgot = self.exclusive.keepers.has_forgotten(job);
         let claims = if forgot { Claims::amnesiac(self.me) } else { Claims::new(self.me) };
         self.exclusive.claims.insert(job, claims.of_job(job));
         let is_over = self.is_over(job);
+        let promised = self.exclusive.keepers.promised.remove(&job);
+        let records = records.or(promised);
         let mut feed = |input| self.steps.push_back(Step::Claims(job, input));
         records.into_iter().for_each(|records| feed(ClaimsInput::Restore(records)));
         views(job, groups).for_each(|view| feed(ClaimsInput::View(view)));
@@ -255,14 +275,18 @@ impl Node {
         others.into_iter().chain([self.me]).for_each(|life| feed(ClaimsInput::Guest(life)));
     }
 
-    pub(crate) fn restore_claims(
-        &mut self,
-        job: JobId,
-        records: Vec<formic_register::claims::Record<Ended>>,
-    ) {
-        if let Some(groups) = self.groups(job).map(<[_]>::to_vec) {
-            self.begin_claims(job, &groups, Some(records));
+    pub(crate) fn restore_claims(&mut self, job: JobId, records: Vec<ClaimsRecord<Ended>>) {
+        match self.groups(job).map(<[_]>::to_vec) {
+            Some(groups) => self.begin_claims(job, &groups, Some(records)),
+            None => self.exclusive.lay_aside(job, records, &mut self.out),
         }
+    }
+
+    /// Exclusive tasks of the job that this peer keeps and cannot answer for, each with the peers whose disks it waits for: a
+    /// home group lost its majority before what it knew had moved to the next one. O(tasks).
+    pub fn waiting(&self, job: JobId) -> Vec<(Key, BTreeSet<PeerId>)> {
+        let claims = self.exclusive.claims.get(&job);
+        claims.into_iter().flat_map(Claims::waiting).map(|(task, of)| (task.key, of)).collect()
     }
 
     /// A life that is heard may claim, and may be the newest one of a keeper.

@@ -15,7 +15,9 @@ use std::{
 
 use formic_completion::SUCCESSIONS_MAX;
 use formic_core::{Digest, Epoch, FateId, Incarnation, JobId, Life, Member, Time, View};
-use formic_register::claims::{Input as ClaimsInput, Message as ClaimsMessage};
+use formic_register::claims::{
+    Input as ClaimsInput, Message as ClaimsMessage, Record as ClaimsRecord,
+};
 
 use crate::{Ended, Message, Node, Record, step::Step};
 
@@ -40,6 +42,9 @@ pub(crate) struct Keepers {
     /// The groups of jobs that were given to others before this peer heard of them. What it says about these is
     /// that it knows nothing, and it is of no group that could be told anything: no record is needed.
     foreign: BTreeMap<JobId, Vec<Vec<Life>>>,
+    /// What earlier lives promised as keepers of jobs that this life was not told of yet. They may have kept a job's
+    /// claims without its home record: who learnt from others that it is of the group does.
+    pub(crate) promised: BTreeMap<JobId, Vec<ClaimsRecord<Ended>>>,
 }
 
 impl Keepers {
@@ -50,6 +55,7 @@ impl Keepers {
             asks_at: None,
             asked: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            promised: BTreeMap::new(),
         }
     }
 

@@ -299,10 +299,8 @@ impl Node {
             let input = formic_completion::Input::Restore { records };
             self.steps.push_back(Step::completion(job, input));
         }
-        // What it said about jobs that it was never told of holds without a record (`keepers.rs`).
-        for job in claims.into_keys() {
-            let record = formic_register::claims::Record::Forgotten(job);
-            self.out.push(Effect::Persist(Record::Claims { job, record }));
+        for (job, records) in claims {
+            self.exclusive.lay_aside(job, records, &mut self.out);
         }
         Ok(())
     }

@@ -201,3 +201,18 @@ fn another_succession_than_the_known_one_is_refused() {
     let message = put(&vec![group().to_vec(); crate::SUCCESSIONS_MAX + 1]);
     assert_eq!(peer.refuses(Input::Message { from, message }), Error::HomeMismatch { from });
 }
+
+/// Who decided the later group may be gone, and this one may be its rank 0: node seed 101878.
+#[test]
+fn who_hears_of_a_later_group_asks_for_it_before_it_confirms() {
+    let later = vec![life(1, 1), life(2, 2)];
+    let mut peer = Peer::new(life(1, 1));
+    peer.hears(life(3, 1), put(&[]));
+    let back = || Message::HomeBack { generation: 1 };
+    for _ in 0..2 {
+        let out = peer.hears(life(2, 2), back());
+        assert_eq!(to(&out, life(2, 2)), [Message::HomeBack { generation: 0 }], "until it is told");
+    }
+    peer.hears(life(2, 2), put(&[later]));
+    assert_eq!(to(&peer.hears(life(2, 2), back()), life(2, 2)), [Message::HomeBackAck]);
+}

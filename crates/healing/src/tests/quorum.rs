@@ -1,9 +1,9 @@
 use core::time::Duration;
 
-use formic_core::Epoch;
+use formic_core::{Epoch, Protocol as _};
 
 use super::world::{World, life};
-use crate::{Event, ForceRefusal, Input, Standing};
+use crate::{Effect, Event, Fate, ForceRefusal, Input, Message, Standing};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -153,4 +153,55 @@ fn a_listed_member_that_is_gone_stops_the_operator() {
     let expected = Event::ForceRefused { reason };
     assert!(world.events.iter().any(|(_, by, event)| *by == 0 && *event == expected));
     assert_eq!(world.view(0).epoch.0, 1);
+}
+
+/// All others went on without it, as lives that it never met: node seed 54283.
+#[test]
+fn who_has_no_majority_asks_whoever_it_meets_for_later_views() {
+    let mut world = World::new(3, 4);
+    world.run(SECOND);
+    world.split(&[2]);
+    world.run(SECOND * 3);
+    assert_eq!(world.standing(2), Standing::Lost);
+    let (later, epoch) = (world.view(0), world.view(2).epoch);
+    assert!(later.epoch > epoch && !later.contains(life(2, 1)), "{later:?}");
+    let stranger = life(9, 1);
+    let asks = Effect::Send { to: stranger, message: Message::Want { epoch } };
+    let mut alone = world.hosts[2].machine.clone();
+    let mut feed = |at, input| {
+        let mut out = Vec::new();
+        alone.handle(at, input, &mut out).unwrap();
+        out
+    };
+    let at = world.now;
+    let out = feed(at, Input::LinkUp { life: stranger, fate: Fate::Own });
+    assert!(out.contains(&asks), "{out:?}");
+    let out = feed(at + SECOND, Input::Deadline);
+    assert!(out.contains(&asks), "again: a link may end with the answer, {out:?}");
+    let views = vec![later];
+    let out =
+        feed(at + SECOND, Input::Message { from: stranger, message: Message::Committed { views } });
+    let evicted = |effect: &Effect| matches!(effect, Effect::Event(Event::EvictedSelf { .. }));
+    assert!(out.iter().any(evicted), "{out:?}");
+}
+
+/// Node seed 45698: it woke among members that had gone on or away meanwhile, and told a result.
+#[test]
+fn whoever_stood_still_knows_of_no_majority_before_it_hears_one_anew() {
+    let mut world = World::new(5, 3);
+    world.run(SECOND);
+    world.stall(0, SECOND * 2);
+    world.run(SECOND);
+    world.split(&[0]);
+    world.run(SECOND + Duration::from_millis(1));
+    assert_eq!(world.standing(0), Standing::Lost, "what waited for it is no sign of life");
+    world.run(SECOND);
+    assert_eq!(world.standing(0), Standing::Lost);
+    let mut world = World::new(5, 3);
+    world.run(SECOND);
+    world.stall(0, Duration::from_millis(700));
+    world.run(Duration::from_millis(701));
+    assert_eq!(world.standing(0), Standing::Lost);
+    world.run(Duration::from_millis(300));
+    assert_eq!(world.standing(0), Standing::Held, "they are all there");
 }

@@ -526,7 +526,15 @@ impl<V: Value> Claims<V> {
         };
         let Some(set) = self.views.set(round.set, task.key) else { return };
         let answered = |peer: &&PeerId| round.yes.contains(peer) || round.no.contains_key(peer);
-        let missing = set.peers().iter().filter(|peer| !answered(peer)).copied().collect();
+        let mut missing: BTreeSet<PeerId> =
+            set.peers().iter().filter(|peer| !answered(peer)).copied().collect();
+        // It knows better what its own answer waits for.
+        if missing.contains(&self.me.peer)
+            && let Some(others) = self.waits_for(task)
+        {
+            missing = others;
+        }
+        let missing = missing.into_iter().collect();
         self.event(Event::Undecided { task, missing });
     }
 

@@ -309,6 +309,18 @@ pub enum Record<V> {
     Forgotten(JobId),
 }
 
+impl<V> Record<V> {
+    /// Whether somebody may rely on it: a promise, a vote or a decision about a task.
+    pub const fn is_promise(&self) -> bool {
+        match self {
+            Self::Register { state, .. } => {
+                state.promised.is_some() || state.accepted.is_some() || state.decided.is_some()
+            }
+            Self::View(_) | Self::Ground { .. } | Self::Forgotten(_) => false,
+        }
+    }
+}
+
 /// Whether a majority of the view is in touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quorum {

@@ -157,6 +157,22 @@ impl<V: Value> Claims<V> {
         }
     }
 
+    /// Tasks that this replica cannot answer for, each with the peers whose disks it waits for: those of the oldest set that
+    /// it pulls from who did not answer.
+    pub fn waiting(&self) -> impl Iterator<Item = (Task, BTreeSet<PeerId>)> {
+        let waits = |task: &Task| Some((*task, self.waits_for(*task)?));
+        self.moving.iter().filter_map(waits)
+    }
+
+    /// `None`: it waits for nobody.
+    pub(super) fn waits_for(&self, task: Task) -> Option<BTreeSet<PeerId>> {
+        let (epoch, answered) = self.registers.get(&task)?.pulling.first_key_value()?;
+        let before = self.views.before(*epoch)?.epoch;
+        let set = self.views.set(before, task.key)?;
+        let missing = set.peers().iter().filter(|peer| !answered.contains(peer));
+        Some(missing.copied().filter(|peer| *peer != self.me.peer).collect())
+    }
+
     fn send_hints(&mut self, task: Task, epoch: Epoch) {
         let Some(register) = self.registers.get(&task) else { return };
         let (born, hints) = (register.born, register.hints.clone());

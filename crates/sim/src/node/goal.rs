@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use formic_core::{JobId, Life, Time};
+use formic_core::{JobId, Life, PeerId, Time};
 
 use super::{
     glue,
@@ -163,21 +163,37 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether a quorum of these keeps the job.
+    fn has_quorum(&self, job: JobId, home: &[Life]) -> bool {
+        let running = || self.hosts.iter().filter(|host| host.is_running());
+        let keeps = |life: &Life| {
+            running().any(|it| it.life.peer == life.peer && glue::keeps_home(&it.disk, job))
+        };
+        let ranks = home.iter().enumerate().filter(|(_, life)| keeps(life)).map(|(rank, _)| rank);
+        formic_register::is_quorum(&ranks.collect(), home.len(), 0)
+    }
+
+    /// Whether a home group lost its quorum for good before what it knew of an exclusive task had moved to the next one
+    /// (healing.md 8): a keeper waits for disks that are all gone.
+    fn is_undecidable(&self, job: JobId, truth: &JobTruth) -> bool {
+        let running = || self.hosts.iter().filter(|host| host.is_running());
+        let gone = |peer: &PeerId| !running().any(|host| host.life.peer == *peer);
+        let waits = |host: &Host| {
+            let waiting = host.node.as_ref().map(|node| node.waiting(job)).unwrap_or_default();
+            waiting.iter().any(|(_, missing)| !missing.is_empty() && missing.iter().all(gone))
+        };
+        running().any(waits) && truth.homes.values().any(|home| !self.has_quorum(job, home))
+    }
+
     /// Why a job is not over where it should be.
     fn open(&self, job: JobId, truth: &JobTruth) -> Option<(&'static str, String)> {
         let running = || self.hosts.iter().filter(|host| host.is_running());
         let knows = |host: &&Host| host.decided.contains(&job);
         if truth.truth.verdicts.is_empty() {
-            let home = truth.home.iter();
-            let keeps = |life: &&Life| {
-                running()
-                    .any(|host| host.life.peer == life.peer && glue::keeps_home(&host.disk, job))
-            };
-            let ranks =
-                home.clone().enumerate().filter(|(_, life)| keeps(life)).map(|(rank, _)| rank);
-            let quorum = formic_register::is_quorum(&ranks.collect(), truth.home.len(), 0);
             // Where the home group has lost its quorum for good, nothing is promised.
-            let promised = truth.truth.accepted.is_some() && quorum;
+            let promised = truth.truth.accepted.is_some()
+                && self.has_quorum(job, &truth.home)
+                && !self.is_undecidable(job, truth);
             let lost = acked_not_lost::at_end(&truth.truth).err();
             return lost.filter(|_| promised).map(|what| {
                 ("acked_not_lost", format!("job {} ({}): {what}", truth.number, job.short()))

@@ -182,6 +182,10 @@ impl World<'_> {
         self.hosts[peer].died = Some(self.now);
         self.hosts[peer].forget();
         self.truth.dead.insert(life, self.now);
+        let Host { began, joined, .. } = &self.hosts[peer];
+        if *began.max(joined) + detected_in_time::BEGINNING >= self.now {
+            self.truth.young.insert(life);
+        }
         for job in self.truth.jobs.values_mut() {
             job.truth.running.retain(|(at, _), _| *at != life);
         }
@@ -224,6 +228,8 @@ impl World<'_> {
         let fresh =
             |host: &&Host| host.is_running() && host.began + detected_in_time::BEGINNING >= died;
         let began = self.hosts.iter().filter(fresh).count();
+        // It may have died before its observers had a link to it.
+        let began = began + usize::from(self.truth.young.contains(&dead));
         let stood = self.truth.stalled.values().filter(|until| **until >= died).count();
         Company { peers: self.hosts.len(), missing: fell.len() + stood, began }
     }

@@ -23,6 +23,8 @@ pub(super) struct JobTruth {
     pub(super) generation: u64,
     /// Its newest home group that anybody knew.
     pub(super) home: Vec<Life>,
+    /// All home groups that anybody knew.
+    pub(super) homes: BTreeMap<u64, Vec<Life>>,
     /// Certificates that were verified.
     pub(super) proofs: BTreeSet<Digest>,
     /// Who said `Complete`.
@@ -34,6 +36,7 @@ pub(super) struct JobTruth {
 impl JobTruth {
     /// Somebody knows this home group.
     pub(super) fn kept_by(&mut self, generation: u64, home: Vec<Life>) {
+        self.homes.entry(generation).or_insert_with(|| home.clone());
         if self.home.is_empty() || self.generation < generation {
             (self.generation, self.home) = (generation, home);
         }
@@ -52,6 +55,8 @@ pub(super) struct WorldTruth {
     pub(super) votes: BTreeMap<Digest, Votes>,
     /// When lives ended.
     pub(super) dead: BTreeMap<Life, Time>,
+    /// Which of them had just begun or joined.
+    pub(super) young: BTreeSet<Life>,
     /// Until when a peer that stood still may be late.
     pub(super) stalled: BTreeMap<usize, Time>,
     /// How often each process died.

@@ -53,7 +53,7 @@ pub struct Company {
     pub peers: usize,
     /// Others that died, were dead members already, or stood still.
     pub missing: usize,
-    /// Others that began.
+    /// Others that began, and the dead one itself if it had just begun.
     pub began: usize,
 }
 
