@@ -178,7 +178,8 @@ impl Completion {
 
     pub(crate) fn on_home_back(&mut self, from: Life, generation: u32) {
         let ours = self.home.generation();
-        if generation > ours && self.home.spec.is_some() && self.home.ever_had(self.me.peer) {
+        let later = generation > ours && rule!("completion/later-home");
+        if later && self.home.spec.is_some() && self.home.ever_had(self.me.peer) {
             // It is of a later group that this home peer never heard of, and may be one of: whoever decided it may be
             // gone. It is not acknowledged before it told.
             self.send(from, Message::HomeBack { generation: ours });

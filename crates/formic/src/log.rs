@@ -90,7 +90,8 @@ pub enum LogEvent {
     LeaseLost { job: String, key: String },
     /// An exclusive task is done by another peer's work: it does not run here.
     TaskAdopted { job: String, key: String },
-    /// The peers that keep an exclusive task do not answer: `missing`. It is tried on.
+    /// An exclusive task is waited for: the peers that keep it do not answer, or one of them lacks the disks of earlier
+    /// keepers (`missing`). It is tried on.
     TaskUndecided { job: String, key: String, missing: Vec<String> },
     /// A body reports progress.
     TaskProgress { job: String, key: String, per_mille: u16, note: String },

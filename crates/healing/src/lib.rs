@@ -59,8 +59,12 @@
 //!
 //! Of four members the end was not reached within four minutes, so there is no such model.
 //!
-//! **Limits.** Whole-node simulation (`cargo xtask sim node`) may still find schedules that break `heals`
-//! or `detected_in_time`, once in thousands of seeds: see the changelog. Crashes, stalls, loss, restarts;
+//! **Who is behind.** Whoever has no majority asks those it is linked with for later views, at once and every second:
+//! all of its view may be gone, or live on as lives that it never met (rule `seek`, `tests::quorum`). Whoever stood still
+//! for more than 500 ms knows of nobody whether he is there until it hears him anew; what arrives within two beats may
+//! have waited meanwhile and does not count (rule `stall`).
+//!
+//! **Limits.** Crashes, stalls, loss, restarts;
 //! no liars: alerts and votes are not signed beyond the authenticated link, so a view is not yet a
 //! certificate that a stranger can check. Each life beats for itself, also where several peers of one
 //! process are watched from outside. A peer whose deadlines always come late accuses nobody. Whoever was

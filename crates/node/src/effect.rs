@@ -312,7 +312,7 @@ pub enum Event {
         /// The task.
         key: Key,
     },
-    /// No majority of an exclusive task's replicas answers. It is tried on.
+    /// No majority of an exclusive task's replicas answers, or can answer before earlier ones do. It is tried on.
     TaskUndecided {
         /// The job.
         job: JobId,

@@ -168,7 +168,7 @@ impl Exclusive {
         records: Vec<ClaimsRecord<Ended>>,
         out: &mut Vec<Effect>,
     ) {
-        if records.iter().any(ClaimsRecord::is_promise) {
+        if records.iter().any(ClaimsRecord::is_promise) && formic_core::rule!("node/promised") {
             self.keepers.promised.insert(job, records);
         } else {
             let record = ClaimsRecord::Forgotten(job);

@@ -54,7 +54,7 @@
 //! these two, disks lose only what was not durable, and peers do not lie. What is not judged for its end is
 //! counted: completion runs whose newest home group lost its quorum for good (`Report::waived`) or in which all that knew the verdict died for good (`Report::untold`), node runs
 //! whose last view lost its majority for good (`node::Report::waived`), and their jobs whose newest home group
-//! did (`node::Report::lost_homes`). [`node::Scenario`] is judged without any such excuse.
+//! did, or an earlier one before what it knew of an exclusive task had moved (`node::Report::lost_homes`). [`node::Scenario`] is judged without any such excuse.
 //!
 //! The comparators are as published: no retries, no detector, one message per signal; a schedule there has
 //! at most one fault.

@@ -49,7 +49,6 @@ marks! {
     DoubleDial "double-dial" "Two peers dialled each other at the same time.",
     OneSideUp "one-side-up" "A link was up at one end only.",
     LinkLost "link-lost" "A link broke with messages on their way.",
-    HungUp "hung-up" "A peer closed a link itself.",
     Refused "refused" "A peer that could not host a job said so.",
     Returned "returned" "A task was given back by the peer it was sent to.",
     Waited "waited" "A body gave its slot back and got one again.",

@@ -59,7 +59,7 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         }
         LogEvent::TaskUndecided { key, missing, .. } => {
             let missing: Vec<_> = missing.iter().map(|who| peer(who)).collect();
-            (key, format!("{at} hears nothing from {}, which keep its lease", missing.join(", ")))
+            (key, format!("{at} waits for {}, which keep what is known of it", missing.join(", ")))
         }
         LogEvent::TaskProgress { key, per_mille, note, .. } => {
             (key, format!("{}.{} % {}", per_mille / 10, per_mille % 10, cut(note)))

@@ -47,6 +47,8 @@
 //! - The fence, `KEY.VIEW.ATTEMPT`, rises with every grant of a task. An outside system that refuses a fence below the
 //!   highest it has seen gets the effect once; one that ignores it gets it at least once: a body may stall between its
 //!   last look at the lease and its effect. A retry after a failure is another task, with another key.
+//! - Where a majority of a job's home group is gone for good, disks included, within moments, nobody can know whether its
+//!   exclusive tasks have results, and the job waits for those disks; `formic why` names them. Nothing is run twice for it.
 //! - An exclusive task spawns no tasks, and its result has at most 1 KiB.
 //!
 //! In Rust: [`PlannedTask::exclusive`](crate::PlannedTask::exclusive),

@@ -1,11 +1,14 @@
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use formic_completion::Spawn;
-use formic_core::{Epoch, JobId, Key, Protocol as _, Time};
-use formic_register::claims::{Message as ClaimsMessage, Task};
+use formic_core::{Epoch, Incarnation, JobId, Key, Life, Protocol as _, Time};
+use formic_register::claims::{
+    Ask, Message as ClaimsMessage, Record as ClaimsRecord, Refusal, Snapshot, Stamp, Task,
+};
 
 use super::world::{EXCLUSIVE, SEED, World, tree};
-use crate::{Effect, Error, Event, Fence, Input, Message, Record};
+use crate::{Effect, Error, Event, Fence, Input, Message, Record, Reply};
 
 /// Of each task the fences rise from one start to the next.
 fn assert_rising(world: &World) {
@@ -123,36 +126,55 @@ fn results_that_are_never_decided_hold_no_slots() {
     world.assert_complete(job, 12);
 }
 
-/// What peer 2 says, in its second life, about a job of whose first home group it was: node seed 39685.
-fn asked_about_an_unknown_job(forgets: impl FnOnce(&mut Vec<Record>)) -> Vec<Effect> {
+/// Peer 2, in its second life, with what was durable before it.
+fn reborn(change: impl FnOnce(&World, &mut Vec<Record>)) -> World {
     let mut world = World::of(3);
-    let (first, asker) = (world.life(2), world.life(1));
     world.crash(2);
-    forgets(world.records.get_mut(&2).unwrap());
+    let mut records = world.records.remove(&2).unwrap();
+    change(&world, &mut records);
+    world.records.insert(2, records);
     world.run_for(2_000_000);
     world.start(2);
     world.run_for(3_000_000);
-    let job = JobId::derive(world.life(0), 77);
-    let task = Task { job, key: Key::from_bytes([7; 16]) };
-    let (born, epoch) = (job.born(), Epoch(job.born().0 + 1));
-    let pull = Message::Claims(Box::new(ClaimsMessage::Pull { task, born, epoch }));
-    let groups = vec![vec![world.life(0), first, asker], vec![world.life(0), asker]];
-    let now = Time::from_us(world.now);
+    world
+}
+
+/// What peer 2 says to something that peer 1 says.
+fn hears(world: &mut World, message: &Message) -> Vec<Effect> {
+    let (now, from) = (Time::from_us(world.now), world.life(1));
     let node = world.nodes.get_mut(&2).unwrap();
-    let mut hears = |message: &Message| {
-        let mut out = Vec::new();
-        node.handle(now, Input::Message { from: asker, message: message.clone() }, &mut out)
-            .unwrap();
-        node.check();
-        out
-    };
+    let mut out = Vec::new();
+    node.handle(now, Input::Message { from, message: message.clone() }, &mut out).unwrap();
+    node.check();
+    out
+}
+
+fn a_task(world: &World) -> (Task, Epoch) {
+    let job = JobId::derive(world.life(0), 77);
+    (Task { job, key: Key::from_bytes([7; 16]) }, job.born())
+}
+
+fn asks_who_keeps(out: &[Effect]) -> bool {
+    let asks =
+        |effect: &Effect| matches!(effect, Effect::Send { message: Message::WhoKeeps { .. }, .. });
+    out.iter().any(asks)
+}
+
+/// What peer 2 says, in its second life, about a job of whose first home group it was: node seed 39685.
+fn asked_about_an_unknown_job(forgets: impl FnOnce(&mut Vec<Record>)) -> Vec<Effect> {
+    let mut world = reborn(|_, records| forgets(records));
+    let (task, born) = a_task(&world);
+    let (job, epoch) = (task.job, Epoch(born.0 + 1));
+    let pull = Message::Claims(Box::new(ClaimsMessage::Pull { task, born, epoch }));
+    let [home, asker] = [0, 1].map(|n| world.life(n));
+    let first = Life { incarnation: Incarnation(1), ..world.life(2) };
+    let groups = vec![vec![home, first, asker], vec![home, asker]];
     let keepers = Message::Keepers { job, groups };
-    assert!(hears(&keepers).is_empty(), "nobody asked");
-    let asks = |effect: &Effect| matches!(effect, Effect::Send { message, .. } if *message == Message::WhoKeeps { job });
-    assert!(hears(&pull).iter().any(asks));
-    assert!(!hears(&pull).iter().any(asks), "not with every question");
-    hears(&keepers);
-    hears(&pull)
+    assert!(hears(&mut world, &keepers).is_empty(), "nobody asked");
+    assert!(asks_who_keeps(&hears(&mut world, &pull)));
+    assert!(!asks_who_keeps(&hears(&mut world, &pull)), "not with every question");
+    hears(&mut world, &keepers);
+    hears(&mut world, &pull)
 }
 
 fn is_answer(effect: &Effect) -> bool {
@@ -170,4 +192,53 @@ fn who_may_have_forgotten_says_nothing() {
         records.retain(|record| !matches!(record, Record::Since(_)));
     };
     assert!(!asked_about_an_unknown_job(no_since).iter().any(is_answer));
+}
+
+/// It had learnt from others that it keeps the job's claims, and has no home record: node seed 101039.
+#[test]
+fn what_a_keeper_promised_without_a_home_record_outlives_it() {
+    let stamp =
+        |holder: Life, born: Epoch| Stamp { fence: Fence { epoch: born, attempt: 1 }, holder };
+    let mut world = reborn(|world, records| {
+        let (task, born) = a_task(world);
+        let promised = Some(stamp(world.life(0), born));
+        let state = Snapshot { promised, accepted: None, decided: None, leases: vec![] };
+        let (job, state, installed) = (task.job, Box::new(state), Some(born));
+        let record = ClaimsRecord::Register { task, born, installed, state };
+        records.push(Record::Claims { job, record });
+    });
+    let (task, born) = a_task(&world);
+    let job = task.job;
+    let (home, asker) = (world.life(0), world.life(1));
+    let first = Life { incarnation: Incarnation(1), ..world.life(2) };
+    let back = formic_completion::Message::HomeBack { generation: 0 };
+    hears(&mut world, &Message::Completion { job, message: back });
+    let pull = ClaimsMessage::Pull { task, born, epoch: Epoch(born.0 + 1) };
+    assert!(asks_who_keeps(&hears(&mut world, &Message::Claims(Box::new(pull)))));
+    hears(&mut world, &Message::Keepers { job, groups: vec![vec![home, first, asker]] });
+    let ask = Ask { task, born, stamp: stamp(asker, born), set: born };
+    let prepare = ClaimsMessage::Prepare { ask, lease: Duration::from_secs(1) };
+    let out = hears(&mut world, &Message::Claims(Box::new(prepare)));
+    let refused = |effect: &Effect| match effect {
+        Effect::Send { message: Message::Claims(message), .. } => {
+            matches!(**message, ClaimsMessage::Refuse { why: Refusal::Lower { .. }, .. })
+        }
+        _ => false,
+    };
+    assert!(out.iter().any(refused), "a fence has one holder: {out:?}");
+}
+
+/// It forwarded a `Cancel` to a member that had not heard yet that it is one: node seed 62884.
+#[test]
+fn whoever_takes_a_member_for_a_client_is_not_blamed() {
+    let mut world = World::of(3);
+    let job = a_task(&world).0.job;
+    let blames = |out: &[Effect]| {
+        let blame = |effect: &Effect| matches!(effect, Effect::Event(Event::Misbehaved { .. }));
+        out.iter().any(blame)
+    };
+    assert!(!blames(&hears(&mut world, &Message::Reply(Reply::Unknown { job }))));
+    let status = world.nodes[&1].status();
+    let reply = Message::Reply(Reply::Status(std::sync::Arc::new(status)));
+    assert!(blames(&hears(&mut world, &reply)));
 }

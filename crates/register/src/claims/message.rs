@@ -438,7 +438,7 @@ pub enum Event<V> {
     Undecided {
         /// The task.
         task: Task,
-        /// Whose answer is missing, sorted.
+        /// Whose answer is missing, sorted. Where this peer is a replica itself and lacks what earlier ones knew: those.
         missing: Vec<PeerId>,
     },
     /// The claim is closed without a decision. A result that was to be committed may yet be adopted:

@@ -79,6 +79,13 @@ pub(super) const fn is_work(message: &Message) -> bool {
     }
 }
 
+/// Whether a turn spawns more than it acknowledges.
+pub(super) fn withholds(effects: &[Effect]) -> bool {
+    let count = |which: fn(&&Effect) -> bool| effects.iter().filter(which).count();
+    let spawned = count(|it| matches!(it, Effect::Event(Event::TaskSpawned { .. })));
+    spawned > count(|it| matches!(it, Effect::Spawned { .. }))
+}
+
 /// Events that only show that a situation came up.
 const fn mark_of(event: &Event) -> Option<Mark> {
     match event {
@@ -125,10 +132,7 @@ impl World<'_> {
             }
             Effect::Send { to, message } => self.says(host, to, message),
             Effect::Dial { peer, addresses } => self.dial(host, peer, addresses),
-            Effect::Hangup { life } => {
-                self.reach(Mark::HungUp);
-                self.hang_up(host, life, CloseReason::Closed);
-            }
+            Effect::Hangup { life } => self.hang_up(host, life, CloseReason::Closed),
             Effect::Start { job, key, attempt, descriptor, fence, root } => {
                 self.note(Detail::Brief, Some(host), || {
                     format!("p{host} runs {} of {}, attempt {attempt}", key.short(), job.short())

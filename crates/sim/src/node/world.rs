@@ -368,6 +368,9 @@ impl<'a> World<'a> {
 
     fn apply_all(&mut self, host: usize, effects: Vec<Effect>) {
         let born = self.hosts[host].born;
+        if glue::withholds(&effects) {
+            self.reach(Mark::Withheld);
+        }
         for effect in effects {
             match self.hosts[host].fuse {
                 Some((0, number)) => {
