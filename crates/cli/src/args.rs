@@ -3,8 +3,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use formic_core::{Capability, PeerId};
+use formic_identity::PublicKey;
 
 use crate::{
+    mesh_key::public_key,
     run::cuts::Partition,
     span::{BadSpan, parse_span},
 };
@@ -65,9 +67,12 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Manage membership keys.
-    #[command(hide = true)]
-    Ca(Later),
+    /// Decide who belongs to a mesh beyond one host.
+    Ca {
+        /// What.
+        #[command(subcommand)]
+        ca: CaCommand,
+    },
     /// Decisions of an operator about a mesh as a whole.
     Mesh {
         /// Which.
@@ -88,6 +93,52 @@ pub(crate) enum Command {
     Artifact(Later),
 }
 
+/// What an authority does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Make the authority of a new mesh.
+    Init {
+        /// Its directory. Whoever reads it can make members.
+        dir: PathBuf,
+        /// How long it can make members.
+        #[arg(long, value_name = "DURATION", value_parser = parse_span, default_value = "8760h")]
+        valid: Duration,
+    },
+    /// Print the public key of a peer, to be made a member.
+    Key {
+        /// The peer's state directory; made if it is not there.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Make a peer or a client a member: writes the file for its --mesh-key.
+    Issue(IssueArgs),
+    /// List the members that were made, one JSON object a line.
+    List {
+        /// The authority's directory.
+        dir: PathBuf,
+    },
+}
+
+/// Arguments of `formic ca issue`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["key", "client"]))]
+pub(crate) struct IssueArgs {
+    /// The authority's directory.
+    pub(crate) dir: PathBuf,
+    /// The public key of a peer, as `formic ca key` prints it.
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
+    pub(crate) key: Option<PublicKey>,
+    /// Make a new client, e.g. for `formic submit`: the file has its secret key.
+    #[arg(long)]
+    pub(crate) client: bool,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// For how long.
+    #[arg(long, value_name = "DURATION", value_parser = parse_span, default_value = "720h")]
+    pub(crate) valid: Duration,
+}
+
 /// What an operator decides.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MeshCommand {
@@ -104,6 +155,9 @@ pub(crate) struct ForceViewArgs {
     /// A member that is left.
     #[arg(long, value_name = "ADDR")]
     pub(crate) join: String,
+    /// A client's certificate, for a mesh beyond one host.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_key: Option<PathBuf>,
     /// All members that are left, by name or by the beginning of their id, with commas between.
     #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
     pub(crate) members: Vec<String>,
@@ -154,6 +208,9 @@ pub(crate) struct RunArgs {
     /// Use the mesh that this peer belongs to instead of starting peers.
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["peers", "transport", "kill", "state"])]
     pub(crate) join: Vec<String>,
+    /// A client's certificate, for a mesh beyond one host.
+    #[arg(long, value_name = "FILE", requires = "join")]
+    pub(crate) mesh_key: Option<PathBuf>,
     /// Shape of the mesh: auto and mesh mean everybody to everybody.
     #[arg(long, value_name = "SHAPE", default_value = "auto")]
     pub(crate) topology: String,
@@ -204,7 +261,8 @@ pub(crate) struct RunLater {
 /// Arguments of `formic peer`.
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {
-    /// Where to listen: a loopback address, HOST:PORT; port 0 takes a free one, which is printed.
+    /// Where to listen, HOST:PORT; port 0 takes a free one, which is printed. Beyond loopback only with
+    /// --mesh-key.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
     /// Where the mesh to join may be found: HOST:PORT of a peer, dns:NAME:PORT for all addresses of
@@ -218,6 +276,9 @@ pub(crate) struct PeerArgs {
     /// Its name in logs and status [default: peer-PORT].
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Its certificate, made by `formic ca issue`: only members of the same mesh are linked.
+    #[arg(long, value_name = "FILE", requires = "state")]
+    pub(crate) mesh_key: Option<PathBuf>,
     /// What this peer can do; may be given several times.
     #[arg(long, value_name = "C", value_parser = capability)]
     pub(crate) capability: Vec<Capability>,
@@ -250,8 +311,6 @@ pub(crate) struct PeerArgs {
 /// Flags of `formic peer` that this version refuses.
 #[derive(Debug, Args)]
 pub(crate) struct PeerLater {
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub(crate) mesh_key: Option<String>,
     #[arg(long, hide = true, value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
 }
@@ -265,6 +324,9 @@ pub(crate) struct SubmitArgs {
     /// A peer of the mesh.
     #[arg(long, value_name = "ADDR", required = true)]
     pub(crate) join: Vec<String>,
+    /// A client's certificate, for a mesh beyond one host.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_key: Option<PathBuf>,
     /// Print the job's id once it is accepted, and leave.
     #[arg(long)]
     pub(crate) detach: bool,
@@ -291,6 +353,9 @@ pub(crate) struct StatusArgs {
     /// A peer of the mesh [default: the mesh of the latest `formic peer` on this host].
     #[arg(long, value_name = "ADDR")]
     pub(crate) join: Vec<String>,
+    /// A client's certificate, for a mesh beyond one host.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_key: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

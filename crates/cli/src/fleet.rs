@@ -46,7 +46,7 @@ impl Fleet {
     pub(crate) async fn client(&self) -> Result<Client, Stop> {
         match self {
             Self::Memory(peers) => peers.client(),
-            Self::Quic(peers) => crate::link::client(peers.addresses()).await,
+            Self::Quic(peers) => crate::link::client(peers.addresses(), None).await,
         }
     }
 

@@ -9,7 +9,6 @@ use crate::{
 
 pub(crate) fn command(command: &Command) -> Result<(), Stop> {
     let (name, comes_with) = match command {
-        Command::Ca(_) => ("ca", "membership certificates"),
         Command::Pause(_) => ("pause", "sessions"),
         Command::Resume(_) => ("resume", "sessions"),
         Command::Session(_) => ("session", "sessions"),
@@ -32,9 +31,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Stop> {
 }
 
 pub(crate) fn peer(later: &PeerLater) -> Result<(), Stop> {
-    if later.mesh_key.is_some() {
-        return Err(Stop::usage(not_yet("`--mesh-key`", "membership certificates")));
-    }
     if later.metrics.is_some() {
         return Err(Stop::usage(not_yet("`--metrics`", "dashboards")));
     }

@@ -32,7 +32,9 @@
 //! - Ctrl-C leaves no process behind (`tests/cli/jobs.rs`).
 //! - What the contract has and this version does not is refused by name (`tests/cli/bad-commands.txt`).
 //!
-//! **Limits.** Unix only. Loopback only, as membership certificates do not exist yet. Output files of tasks lie in the
+//! **Limits.** Unix only. `formic run` starts peers on loopback only; a mesh over several hosts is one `formic peer` per host with
+//! a certificate (`formic ca`). Certificates end with their time; there is no revocation yet. One client per certificate at a
+//! time: a later one takes the place of an earlier one. Output files of tasks lie in the
 //! folder of their run, of which the latest 20 are kept. After a reboot, a resumed job's log begins anew and `tasks.lost`
 //! counts from there. Token counts are `null`: this version has no meter.
 //!
@@ -40,6 +42,7 @@
 //! granit-parser. Deviation from YAML: anchors, aliases and tags are refused.
 
 mod args;
+mod ca;
 mod certificate;
 mod conclude;
 mod doctor;
@@ -53,6 +56,7 @@ mod interrupt;
 mod later;
 mod link;
 mod mesh;
+mod mesh_key;
 mod nearest;
 mod output;
 mod peer;
@@ -133,6 +137,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Example { example } => on_runtime(example::run(example)),
         Command::Mesh { mesh } => on_runtime(mesh::run(mesh)),
+        Command::Ca { ca } => ca::run(ca),
         Command::Sim { words } => sim(words),
         Command::Verify(args) => verify::run(args),
         Command::Why(args) => why::run(args),
@@ -144,8 +149,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
             Err(Stop::new(Exit::NotStarted, format!("cannot start: {error}")))
         }
         // Refused above.
-        Command::Ca(_)
-        | Command::Pause(_)
+        Command::Pause(_)
         | Command::Resume(_)
         | Command::Session(_)
         | Command::Artifact(_) => Ok(Exit::Usage),

@@ -1,7 +1,11 @@
 //! Opening transports, for peers and for clients.
 
 use core::time::Duration;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use formic::{BadLabel, Client, Dns, Identity, Mdns, Reach};
 use formic_core::{
@@ -10,9 +14,12 @@ use formic_core::{
 };
 use formic_memory::Hub;
 use formic_node::Message;
-use formic_quic::{Config, Cut, Quic};
+use formic_quic::{Config, Cut, Membership, Quic};
 
-use crate::exit::{Exit, Stop};
+use crate::{
+    exit::{Exit, Stop},
+    mesh_key::{MeshKey, hex},
+};
 
 /// How long a dial may take: loopback answers in milliseconds.
 const DIAL: Duration = Duration::from_secs(1);
@@ -20,17 +27,17 @@ const DIAL: Duration = Duration::from_secs(1);
 /// A transport of this mesh's messages.
 pub(crate) type Link = Arc<dyn Transport<Message>>;
 
-/// QUIC on a loopback address.
+/// QUIC: on a loopback address, or for members of a mesh.
 ///
 /// # Errors
-/// Exit 2: no loopback address, or the port is taken.
+/// Exit 2: anybody could join, or the port is taken.
 pub(crate) async fn quic(
     listen: SocketAddr,
     identity: &Identity,
-    cut: Option<Cut>,
+    (membership, cut): (Option<Membership>, Option<Cut>),
 ) -> Result<Link, Stop> {
     let mut config = Config::new(listen, identity.life(), identity.secret().clone());
-    config.cut = cut;
+    (config.membership, config.cut) = (membership, cut);
     // A member that does not answer is dialled again: a healed network is to be noticed soon.
     config.dial_timeout = DIAL;
     let bound = Quic::bind(config).await;
@@ -48,13 +55,29 @@ pub(crate) fn memory(hub: &Hub<Message>, identity: &Identity, name: &str) -> Res
     Ok(link)
 }
 
-/// A client of the mesh that answers at `addresses`, over QUIC.
+/// A client of the mesh that answers at `addresses`, over QUIC; with a certificate, of a mesh beyond this host.
 ///
 /// # Errors
-/// No socket, no randomness.
-pub(crate) async fn client(addresses: Vec<Address>) -> Result<Client, Stop> {
-    let identity = identity()?;
-    let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity, None).await?;
+/// No socket, no randomness; exit 2: the certificate is unreadable or a peer's.
+pub(crate) async fn client(addresses: Vec<Address>, key: Option<&Path>) -> Result<Client, Stop> {
+    let Some(path) = key else {
+        let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity()?, (None, None)).await?;
+        return Ok(Client::new(link, addresses));
+    };
+    let MeshKey { membership, secret } = MeshKey::read(path)?;
+    let secret = secret.ok_or_else(|| {
+        Stop::usage(format!(
+            "--mesh-key {}: this is a peer's certificate; a client has one with a key of its own: formic ca issue DIR \
+             --client --out FILE",
+            path.display()
+        ))
+    })?;
+    let identity = Identity::client(secret);
+    // Whichever way the peers are reached.
+    let is_v6 = addresses.first().is_some_and(|address| address.to_string().contains('['));
+    let any =
+        if is_v6 { IpAddr::from(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
+    let link = quic(SocketAddr::new(any, 0), &identity, (Some(membership), None)).await?;
     Ok(Client::new(link, addresses))
 }
 
@@ -134,22 +157,45 @@ fn address(text: &str) -> Result<Address, Stop> {
     }
 }
 
-/// A loopback address to listen on.
+/// An address to listen on.
 ///
 /// # Errors
-/// Exit 2; other hosts need membership certificates, which this version does not have.
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, Stop> {
+/// Exit 2: no address of a host, or beyond loopback without a membership certificate.
+pub(crate) fn listen(text: &str, key: Option<&Path>) -> Result<SocketAddr, Stop> {
     let rest = text.strip_prefix("quic:").unwrap_or(text);
     let socket: SocketAddr = rest.parse().map_err(|_| {
         Stop::usage(format!("--listen {text}: expected IP:PORT, e.g. 127.0.0.1:7001"))
     })?;
-    if socket.ip().is_loopback() {
+    if socket.ip().is_unspecified() {
+        let message =
+            format!("--listen {text}: others need an address to dial; name one of this host's");
+        return Err(Stop::usage(message));
+    }
+    if socket.ip().is_loopback() || key.is_some() {
         return Ok(socket);
     }
     Err(Stop::usage(format!(
-        "--listen {text}: other hosts could reach this address, and without membership certificates \
-         anybody could join. {}",
-        crate::plan::not_yet("Listening beyond loopback", "membership certificates")
+        "--listen {text}: other hosts reach this address, and without certificates anybody could join: give --state DIR \
+         and --mesh-key FILE (see `formic ca --help`)"
+    )))
+}
+
+/// The membership of the peer with this identity.
+///
+/// # Errors
+/// Exit 2: the file is unreadable, or of another peer.
+pub(crate) fn membership(path: &Path, identity: &Identity) -> Result<Membership, Stop> {
+    let membership = MeshKey::read(path)?.membership;
+    let me = identity.life().peer;
+    if membership.peer() == me {
+        return Ok(membership);
+    }
+    Err(Stop::usage(format!(
+        "--mesh-key {}: it is of peer {}, and --state is of {}, which needs: formic ca issue DIR --key {} --out FILE",
+        path.display(),
+        membership.peer().short(),
+        me.short(),
+        hex(&identity.secret().public().to_bytes())
     )))
 }
 

@@ -25,7 +25,8 @@ async fn force_view(args: &ForceViewArgs) -> Result<Exit, Stop> {
     if args.reason.trim().is_empty() || args.reason.len() > 256 {
         return Err(Stop::usage("--reason: expected 1 to 256 bytes that say why"));
     }
-    let client = link::client(link::addresses(std::slice::from_ref(&args.join))?).await?;
+    let addresses = link::addresses(std::slice::from_ref(&args.join))?;
+    let client = link::client(addresses, args.mesh_key.as_deref()).await?;
     let work = async {
         let status = client.status().await.map_err(|error| link::unreachable(&error))?;
         let members = members(&args.members, &status)?;

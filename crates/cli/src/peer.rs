@@ -25,13 +25,18 @@ pub(crate) async fn run(args: &PeerArgs) -> Result<Exit, Stop> {
     later::peer(&args.later)?;
     let mut interrupts = Interrupts::new()?;
     let contacts = link::contacts(&args.join, args.announce.as_deref())?;
-    let listen = link::listen(&args.listen)?;
+    let listen = link::listen(&args.listen, args.mesh_key.as_deref())?;
     let log = event_log(args)?;
     let patience = if args.tied { UNLOCK } else { Duration::ZERO };
     let identity = host::identify_within(args.state.as_deref(), patience).await?;
     let cut = Cut::new();
     // Only a launcher cuts.
-    let link = link::quic(listen, &identity.0, args.tied.then(|| cut.clone())).await?;
+    let membership = match &args.mesh_key {
+        Some(path) => Some(link::membership(path, &identity.0)?),
+        None => None,
+    };
+    let cuts = args.tied.then(|| cut.clone());
+    let link = link::quic(listen, &identity.0, (membership, cuts)).await?;
     let address = link.addresses().first().map(ToString::to_string).unwrap_or_default();
     let spec = spec(args, &address)?;
     let name = spec.name.clone();

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Stop> {
     let given: BTreeMap<_, _> = args.input.iter().cloned().collect();
     let plan = CheckedPlan::load(&args.plan, &given)?;
     if !args.join.is_empty() && !args.check {
-        return submit::on_mesh(&plan, &args.join, &submit::Wish::of_run(args)).await;
+        return submit::on_mesh(&plan, &submit::Wish::of_run(args)).await;
     }
     plan.placed()?;
     programs::require(&plan.agents)?;

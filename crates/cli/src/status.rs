@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<Exit, Stop> {
             "no peer runs on this host: start one with `formic peer`, or give --join ADDR";
         return Err(Stop::new(Exit::NoQuorum, message));
     }
-    let client = link::client(link::addresses(&seeds)?).await?;
+    let client = link::client(link::addresses(&seeds)?, args.mesh_key.as_deref()).await?;
     let answer = tokio::time::timeout(PATIENCE, client.status()).await;
     let status = match answer {
         Ok(Ok(status)) => status,

@@ -23,6 +23,9 @@ const CANCEL: Duration = Duration::from_secs(3);
 /// What the user wants of a job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
+    /// Peers of the mesh.
+    join: Vec<String>,
+    mesh_key: Option<PathBuf>,
     detach: bool,
     timeout: Option<Duration>,
     certificate: Option<PathBuf>,
@@ -31,26 +34,34 @@ pub(crate) struct Wish {
 
 impl Wish {
     pub(crate) fn of_run(args: &RunArgs) -> Self {
-        let (timeout, certificate) = (args.timeout, args.certificate.clone());
-        Self { detach: false, timeout, certificate, print: Print::of((args.json, args.quiet)) }
+        Self {
+            join: args.join.clone(),
+            mesh_key: args.mesh_key.clone(),
+            detach: false,
+            timeout: args.timeout,
+            certificate: args.certificate.clone(),
+            print: Print::of((args.json, args.quiet)),
+        }
     }
 }
 
 pub(crate) async fn run(args: &SubmitArgs) -> Result<Exit, Stop> {
     let given = args.input.iter().cloned().collect();
     let plan = CheckedPlan::load(&args.plan, &given)?;
-    let (timeout, certificate) = (args.timeout, args.certificate.clone());
-    let print = Print::of((args.json, args.quiet));
-    on_mesh(&plan, &args.join, &Wish { detach: args.detach, timeout, certificate, print }).await
+    let wish = Wish {
+        join: args.join.clone(),
+        mesh_key: args.mesh_key.clone(),
+        detach: args.detach,
+        timeout: args.timeout,
+        certificate: args.certificate.clone(),
+        print: Print::of((args.json, args.quiet)),
+    };
+    on_mesh(&plan, &wish).await
 }
 
-pub(crate) async fn on_mesh(
-    plan: &CheckedPlan,
-    join: &[String],
-    wish: &Wish,
-) -> Result<Exit, Stop> {
+pub(crate) async fn on_mesh(plan: &CheckedPlan, wish: &Wish) -> Result<Exit, Stop> {
     let mut interrupts = Interrupts::new()?;
-    let client = link::client(link::addresses(join)?).await?;
+    let client = link::client(link::addresses(&wish.join)?, wish.mesh_key.as_deref()).await?;
     let status = client.status().await.map_err(|error| link::unreachable(&error))?;
     capable(plan, &status)?;
     let job = client.submit(&plan.plan).await.map_err(|error| link::unreachable(&error))?;

@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use formic_core::{Incarnation, Life};
 use formic_identity::SecretKey;
 use zeroize::Zeroizing;
@@ -20,6 +22,16 @@ impl Identity {
     /// [`Error::Entropy`] where the system has no randomness to give.
     pub fn fresh() -> Result<Self, Error> {
         Ok(Self::of(&*random_seed()?, Incarnation(1)))
+    }
+
+    /// A client with a key that others know, in a later life than any before: of clients of one key that run at once, the
+    /// latest has the links.
+    pub fn client(secret: SecretKey) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            secret,
+            incarnation: Incarnation(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)),
+        }
     }
 
     /// The peer whose key belongs to `seed`, in this life.

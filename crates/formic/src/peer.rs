@@ -398,8 +398,9 @@ impl Peer {
     pub async fn stopped(&self) -> Stopped {
         let mut stopped = self.inner.stopped.clone();
         let ended = stopped.wait_for(Option::is_some).await;
+        let ended = ended.ok().and_then(|stopped| stopped.clone());
         self.inner.release.wait().await;
-        ended.ok().and_then(|stopped| stopped.clone()).unwrap_or(Stopped::Killed)
+        ended.unwrap_or(Stopped::Killed)
     }
 
     /// Goes on as the next life, as if the node had found itself evicted.

@@ -25,11 +25,13 @@ const BAD: [&str; 23] = [
     "run plan.yaml --kill 1@1s --join 127.0.0.1:1",
     "run -",
     "peer --listen 0.0.0.0:7000",
+    "peer --listen 192.0.2.1:7000",
     "peer --capability Hash",
     "peer --mesh-key key",
+    "peer --state state --mesh-key missing.json",
 ];
 
-const MORE: [&str; 18] = [
+const MORE: [&str; 21] = [
     "peer --join dns:peers.example.org",
     "peer --join mdns:",
     "peer --join mdnsx",
@@ -48,6 +50,9 @@ const MORE: [&str; 18] = [
     "completions tcsh",
     "sim --seed 5",
     "ca init",
+    "ca issue ca --out file",
+    "ca issue nowhere --client --out file",
+    "ca issue ca --key 12 --out file",
 ];
 
 #[tokio::test]

@@ -1,0 +1,107 @@
+//! `formic ca`: who belongs to a mesh beyond one host.
+//!
+//! ```text
+//!   authority's host: ca init CA          peer's host: ca key --state DIR --> KEY
+//!   ca issue CA --key KEY --out FILE <----------------------------------------'
+//!        FILE --> peer --state DIR --mesh-key FILE --listen ADDRESS
+//! ```
+//!
+//! Secret keys stay where they are made: the authority's in its directory, a peer's in its state directory. A client has no
+//! state, so its file has its key.
+
+use core::time::Duration;
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use formic_identity::SecretKey;
+use serde_json::json;
+
+use crate::{
+    args::{CaCommand, IssueArgs},
+    exit::{Exit, Stop},
+    host,
+    mesh_key::{self, MeshKey, hex},
+    output,
+};
+
+const AUTHORITY: &str = "authority.json";
+/// One line per certificate that was issued.
+const ISSUED: &str = "issued.jsonl";
+
+pub(crate) fn run(command: &CaCommand) -> Result<Exit, Stop> {
+    match command {
+        CaCommand::Init { dir, valid } => init(dir, *valid)?,
+        CaCommand::Key { state } => {
+            let (identity, _store) = host::identify(Some(state))?;
+            output::data(&hex(&identity.secret().public().to_bytes()));
+        }
+        CaCommand::Issue(args) => issue(args)?,
+        CaCommand::List { dir } => list(dir)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn at(path: &Path) -> impl Fn(std::io::Error) -> Stop {
+    let path = path.to_owned();
+    move |error| Stop::usage(format!("{}: {error}", path.display()))
+}
+
+fn init(dir: &Path, valid: Duration) -> Result<(), Stop> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
+    mesh_key::found(&dir.join(AUTHORITY), valid)?;
+    output::note(&format!(
+        "{0} decides who belongs to the mesh: keep it off the peers. On each peer's host, `formic ca key --state DIR` \
+         prints the key for `formic ca issue {0} --key KEY --out FILE`.",
+        dir.display()
+    ));
+    Ok(())
+}
+
+fn issue(args: &IssueArgs) -> Result<(), Stop> {
+    let authority = mesh_key::authority(&args.dir.join(AUTHORITY))?;
+    let seed = if args.client { Some(mesh_key::random_seed()?) } else { None };
+    let key = match (args.key, seed) {
+        (Some(key), _) => key,
+        (None, Some(seed)) => SecretKey::from_seed(seed).public(),
+        (None, None) => return Err(Stop::usage("expected --key KEY or --client")),
+    };
+    let valid = args.valid;
+    let membership = authority.admit(&key, valid).map_err(|error| {
+        Stop::usage(format!("--valid: {error}: it ends before the authority's own time does"))
+    })?;
+    let peer = membership.peer();
+    MeshKey { membership, secret: None }.write(&args.out, seed)?;
+    record(&args.dir, &peer.to_string(), args)?;
+    output::data(&format!("{} {peer}", args.out.display()));
+    Ok(())
+}
+
+/// Writes down who was made a member, for `ca list`.
+fn record(dir: &Path, peer: &str, args: &IssueArgs) -> Result<(), Stop> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let until = now.saturating_add(args.valid).as_secs();
+    let kind = if args.client { "client" } else { "peer" };
+    let line = json!({"peer": peer, "kind": kind, "until": until, "file": args.out});
+    let path = dir.join(ISSUED);
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    opened.and_then(|mut file| writeln!(file, "{line}")).map_err(at(&path))
+}
+
+fn list(dir: &PathBuf) -> Result<(), Stop> {
+    mesh_key::authority(&dir.join(AUTHORITY))?;
+    let path = dir.join(ISSUED);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    for line in BufReader::new(file).lines() {
+        output::data(&line.map_err(at(&path))?);
+    }
+    Ok(())
+}
