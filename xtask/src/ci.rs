@@ -58,6 +58,11 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "sim", "node", "--seeds", "2000"],
         environment: &[],
     },
+    Step {
+        name: "several hosts",
+        command: &["cargo", "xtask", "hosts", "all", "--allow-skip"],
+        environment: &[],
+    },
     Step { name: "main job, memory", command: README_RUN, environment: &[] },
     Step {
         name: "main job, ten processes, two killed",

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask bench | ci | conformance | layers | mutants | sim`.
+//! The project's own tasks: `cargo xtask bench | ci | conformance | hosts | layers | mutants | sim`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 mod bench;
 mod ci;
 mod conformance;
+mod hosts;
 mod layers;
 mod mutants;
 mod rules;
@@ -28,6 +29,8 @@ usage: cargo xtask COMMAND
                            --first S, --json FILE
   ci                       everything that must pass before a change lands
   conformance              the suite every transport must pass, as a table of cases and transports
+  hosts [SCENARIO..|all]   real peers in network namespaces: loss, cuts, kills; --allow-skip where they
+                           do not work
   layers                   check who may depend on whom, and the pure crates' lints
   mutants [CRATE..]        remove each rule of xtask/rules.txt in turn and see who notices
 ";
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
         ["conformance"] => conformance::run(),
+        ["hosts", rest @ ..] => hosts::run(rest),
         ["layers"] => layers::run(),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["sim", rest @ ..] => formic_campaign::sim(rest).map_err(|error| error.to_string()),

@@ -34,7 +34,7 @@
 //!
 //! **Limits.** Unix only. `formic run` starts peers on loopback only; a mesh over several hosts is one `formic peer` per host with
 //! a certificate (`formic ca`). Certificates end with their time; there is no revocation yet. One client per certificate at a
-//! time: a later one takes the place of an earlier one. Output files of tasks lie in the
+//! time (`mesh_key`). Output files of tasks lie in the
 //! folder of their run, of which the latest 20 are kept. After a reboot, a resumed job's log begins anew and `tasks.lost`
 //! counts from there. Token counts are `null`: this version has no meter.
 //!
@@ -149,10 +149,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Stop> {
             Err(Stop::new(Exit::NotStarted, format!("cannot start: {error}")))
         }
         // Refused above.
-        Command::Pause(_)
-        | Command::Resume(_)
-        | Command::Session(_)
-        | Command::Artifact(_) => Ok(Exit::Usage),
+        Command::Pause(_) | Command::Resume(_) | Command::Session(_) | Command::Artifact(_) => {
+            Ok(Exit::Usage)
+        }
     }
 }
 

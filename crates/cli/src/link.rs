@@ -18,7 +18,7 @@ use formic_quic::{Config, Cut, Membership, Quic};
 
 use crate::{
     exit::{Exit, Stop},
-    mesh_key::{MeshKey, hex},
+    mesh_key::{self, MeshKey, hex},
 };
 
 /// How long a dial may take: loopback answers in milliseconds.
@@ -72,6 +72,7 @@ pub(crate) async fn client(addresses: Vec<Address>, key: Option<&Path>) -> Resul
             path.display()
         ))
     })?;
+    mesh_key::take(path)?;
     let identity = Identity::client(secret);
     // Whichever way the peers are reached.
     let is_v6 = addresses.first().is_some_and(|address| address.to_string().contains('['));

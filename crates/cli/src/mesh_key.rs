@@ -1,7 +1,7 @@
 //! Membership of a mesh beyond one host, as files: who its authority is, and what a member shows.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use formic_identity::{PublicKey, SecretKey};
 use formic_quic::{Authority, Membership};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::{exit::Stop, link::chain};
@@ -199,6 +200,23 @@ impl MeshKey {
         }
         Ok(Self { membership, secret })
     }
+}
+
+/// Takes a client's file for as long as this process runs: of two clients with one key the mesh would serve the later.
+///
+/// # Errors
+/// Exit 2: another process uses it.
+pub(crate) fn take(path: &Path) -> Result<(), Stop> {
+    let file = File::open(path).map_err(|error| Stop::usage(format!("--mesh-key: {error}")))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Stop::usage(format!(
+            "--mesh-key {}: another client of this host uses it: make one for each that runs at once",
+            path.display()
+        ))
+    })?;
+    // The lock ends with the process.
+    core::mem::forget(file);
+    Ok(())
 }
 
 fn json(file: &impl Serialize) -> Result<String, Stop> {

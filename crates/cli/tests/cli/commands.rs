@@ -3,7 +3,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use crate::world::World;
 
 /// Each with the exact message it gets: `bad-commands.txt` beside this file.
-const BAD: [&str; 23] = [
+const BAD: [&str; 25] = [
     "",
     "rnu plan.yaml",
     "run",

@@ -129,3 +129,49 @@ fn only_what_ran_there_is_done_again(events: &[Value]) {
     // A few more were on their way when it left.
     assert!(respawned.len() <= open.len() + 8, "{respawned:?} of {open:?}");
 }
+
+/// Members of a mesh with an authority, on loopback; strangers and another authority's members stay outside.
+#[tokio::test]
+async fn only_members_of_the_authority_are_linked() {
+    let world = World::new();
+    let issue = async |ca: &str, state: &str, out: &str| {
+        let key = world.formic(&["ca", "key", "--state", state]).await.exit(0).stdout;
+        world.formic(&["ca", "issue", ca, "--key", key.trim(), "--out", out]).await.exit(0);
+    };
+    for ca in ["ours", "theirs"] {
+        world.formic(&["ca", "init", ca]).await.exit(0);
+        world
+            .formic(&["ca", "issue", ca, "--client", "--out", &format!("client-{ca}")])
+            .await
+            .exit(0);
+    }
+    issue("ours", "a", "a.json").await;
+    issue("ours", "b", "b.json").await;
+    issue("theirs", "c", "c.json").await;
+    assert_eq!(world.formic(&["ca", "list", "ours"]).await.exit(0).stdout.lines().count(), 3);
+
+    let (_a, seed) = world.peer(&["--state", "a", "--mesh-key", "a.json"]).await;
+    let joins = ["--join", &seed];
+    let (_b, _) =
+        world.peer(&[&["--state", "b", "--mesh-key", "b.json"][..], &joins].concat()).await;
+    let (_c, _) =
+        world.peer(&[&["--state", "c", "--mesh-key", "c.json"][..], &joins].concat()).await;
+    let status = async |key: &str| {
+        world.formic(&["status", "--json", "--join", &seed, "--mesh-key", key]).await
+    };
+    let members =
+        async || status("client-ours").await.exit(0).json()["members"].as_array().unwrap().len();
+    while members().await < 2 {
+        tokio::time::sleep(core::time::Duration::from_millis(20)).await;
+    }
+    status("client-theirs").await.exit(4);
+    world.formic(&["status", "--join", &seed]).await.exit(4);
+    assert_eq!(members().await, 2, "the third peer is of another authority");
+
+    let swapped = world.formic(&["peer", "--state", "d", "--mesh-key", "a.json"]).await.exit(2);
+    assert!(swapped.stderr.contains("formic ca issue DIR --key "), "{swapped:?}");
+    let for_peer = world.formic(&["status", "--join", &seed, "--mesh-key", "b.json"]).await.exit(2);
+    assert!(for_peer.stderr.contains("--client"), "{for_peer:?}");
+    let again = world.formic(&["ca", "init", "ours"]).await.exit(2);
+    assert!(again.stderr.contains("not overwritten"), "{again:?}");
+}

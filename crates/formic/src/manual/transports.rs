@@ -27,6 +27,20 @@
 //! `formic_quic` binds other addresses than loopback only with a `Membership`: an X.509 certificate of the peer's key, signed by
 //! the mesh's `Authority`. Both sides refuse whoever has none of the same authority. A peer's secret key need not leave it.
 //!
+//! On the command line the authority is a directory, and a certificate a file:
+//!
+//! ```sh
+//! formic ca init ca                              # makes the authority; whoever reads it can make members
+//! formic ca key --state s1                       # on the peer's host: prints its public key
+//! formic ca issue ca --key KEY --out s1.json     # for that peer; valid for 30 days unless --valid says otherwise
+//! formic ca issue ca --client --out me.json      # for submit, status, run --join: has a secret key of its own
+//! formic ca list ca
+//! formic peer --listen 10.0.0.1:7001 --state s1 --mesh-key s1.json
+//! ```
+//!
+//! A peer needs `--state` with it: one that came back with its key and without its disk would vote against what it had voted.
+//! Of the clients of one file one runs at a time. There is no revocation: certificates end.
+//!
 //! # Strangers
 //!
 //! `formic_quic::Limits` bounds what those cost who have not proved who they are: handshakes that are open, altogether (256) and
