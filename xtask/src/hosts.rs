@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    thread::sleep,
     time::{Duration, Instant},
 };
 
 mod fleet;
 mod net;
 
-use fleet::{Fleet, Line, until};
+use fleet::{Fleet, Line, pause, until};
 use net::sh;
 
 /// Its name, and what must hold.
@@ -150,10 +149,10 @@ fn job() -> Result<Vec<Row>, String> {
     fleet.net.lose(1, 0, 20)?;
     fleet.net.cut(&[3])?;
     let cut = fleet.now_ms();
-    sleep(Duration::from_millis(400));
+    pause(Duration::from_millis(400));
     fleet.kill(4)?;
     let killed = fleet.now_ms();
-    sleep(Duration::from_secs(5).saturating_sub(Duration::from_millis(fleet.now_ms() - cut)));
+    pause(Duration::from_secs(5).saturating_sub(Duration::from_millis(fleet.now_ms() - cut)));
     let lost = fleet.net.heal()?;
     let healed = fleet.now_ms();
     let known = fleet.one_view(&[0, 1, 2, 3])?;
@@ -185,7 +184,7 @@ fn partition() -> Result<Vec<Row>, String> {
     started(&fleet)?;
     let cut = fleet.now_ms();
     fleet.net.cut(&[3, 4])?;
-    sleep(Duration::from_secs(5));
+    pause(Duration::from_secs(5));
     let healing = fleet.now_ms();
     fleet.net.heal()?;
     let healed = fleet.now_ms();

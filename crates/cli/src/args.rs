@@ -111,7 +111,7 @@ pub(crate) enum CaCommand {
         state: PathBuf,
     },
     /// Make a peer or a client a member: writes the file for its --mesh-key.
-    Issue(IssueArgs),
+    Issue(Box<IssueArgs>),
     /// List the members that were made, one JSON object a line.
     List {
         /// The authority's directory.

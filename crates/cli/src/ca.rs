@@ -14,7 +14,7 @@ use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -92,7 +92,7 @@ fn record(dir: &Path, peer: &str, args: &IssueArgs) -> Result<(), Stop> {
     opened.and_then(|mut file| writeln!(file, "{line}")).map_err(at(&path))
 }
 
-fn list(dir: &PathBuf) -> Result<(), Stop> {
+fn list(dir: &Path) -> Result<(), Stop> {
     mesh_key::authority(&dir.join(AUTHORITY))?;
     let path = dir.join(ISSUED);
     let file = match File::open(&path) {

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    sync::{Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -202,6 +203,9 @@ impl MeshKey {
     }
 }
 
+/// The lock ends with the process.
+static TAKEN: Mutex<Option<File>> = Mutex::new(None);
+
 /// Takes a client's file for as long as this process runs: of two clients with one key the mesh would serve the later.
 ///
 /// # Errors
@@ -214,8 +218,7 @@ pub(crate) fn take(path: &Path) -> Result<(), Stop> {
             path.display()
         ))
     })?;
-    // The lock ends with the process.
-    core::mem::forget(file);
+    *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
     Ok(())
 }
 

@@ -76,8 +76,6 @@ pub(crate) struct Pace {
     pub(crate) fading: u8,
     /// No alerts before this moment: this peer stalled.
     pub(crate) humble_until: Time,
-    /// What arrives before this moment may have waited while this peer stood still: no sign of life.
-    pub(crate) deaf_until: Time,
     pub(crate) lag_ms: u16,
 }
 
@@ -120,7 +118,6 @@ impl Healing {
                 idle_since: Time::ZERO,
                 fading: 0,
                 humble_until: Time::ZERO,
-                deaf_until: Time::ZERO,
                 lag_ms: 0,
             },
             pausing: Pausing::default(),

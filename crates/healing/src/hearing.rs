@@ -81,12 +81,12 @@ impl Healing {
         {
             return;
         }
-        if subject.stale && now < self.pace.deaf_until {
+        if subject.stale.is_some_and(|until| now < until) {
             return;
         }
         subject.heard = now;
         subject.probing = None;
-        let was_stale = core::mem::take(&mut subject.stale);
+        let was_stale = subject.stale.take().is_some();
         let told = subject.told;
         let was_mute = core::mem::take(&mut subject.mute);
         let was = core::mem::replace(&mut subject.belief, Belief::Alive);
@@ -300,12 +300,12 @@ impl Healing {
         }
         let me = self.me.life;
         let Some(watch) = &mut self.watch else { return };
-        self.pace.deaf_until = now + watch.rings.interval * 2;
+        let until = now + watch.rings.interval * 2;
         let mates: Vec<Life> = watch.subjects.iter().map(Subject::life).collect();
         let mates: BTreeSet<Life> =
             mates.into_iter().filter(|life| *life == me || watch.is_mate(*life)).collect();
         for subject in watch.subjects.iter_mut().filter(|it| !mates.contains(&it.life())) {
-            subject.stale = true;
+            subject.stale = Some(until);
         }
         self.doubt();
     }
@@ -314,7 +314,7 @@ impl Healing {
     pub(crate) fn hears(&self, place: Place) -> bool {
         let Some(watch) = &self.watch else { return false };
         let subject = watch.subject(place);
-        let fresh = subject.belief == Belief::Alive && !subject.stale;
+        let fresh = subject.belief == Belief::Alive && subject.stale.is_none();
         fresh && subject.due(&self.config) > self.now
     }
 

@@ -48,7 +48,7 @@ impl Healing {
                 Belief::Suspect { since } => now.since(since) < DOUBT,
                 Belief::Condemned { .. } => false,
             };
-            believed && !subject.mute && !subject.stale
+            believed && !subject.mute && subject.stale.is_none()
         };
         watch.subjects.iter().filter(here).map(|subject| subject.life().peer).collect()
     }

@@ -66,8 +66,8 @@ pub(crate) struct Subject {
     pub(crate) paused_until: Option<Time>,
     /// It did not answer probes; cleared by any frame.
     pub(crate) mute: bool,
-    /// Not heard since this peer stood still for long; cleared by a frame that did not wait for it.
-    pub(crate) stale: bool,
+    /// Not heard since this peer stood still for long: what arrives before this moment may have waited meanwhile.
+    pub(crate) stale: Option<Time>,
     /// Since when its observers disagree.
     pub(crate) disputed: Option<Time>,
     pub(crate) probing: Option<Probing>,
@@ -84,7 +84,7 @@ impl Subject {
             promise: Duration::ZERO,
             paused_until: None,
             mute: false,
-            stale: false,
+            stale: None,
             disputed: None,
             probing: None,
         }

@@ -5,7 +5,6 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -234,6 +233,11 @@ impl Drop for Fleet {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "there is no runtime in this program")]
+pub(crate) fn pause(span: Duration) {
+    std::thread::sleep(span);
+}
+
 /// Waits for what must happen.
 ///
 /// # Errors
@@ -244,7 +248,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), S
         if start.elapsed() > WATCHDOG {
             return Err(format!("within {} s it never happened: {what}", WATCHDOG.as_secs()));
         }
-        sleep(LOOK);
+        pause(LOOK);
     }
     Ok(())
 }
