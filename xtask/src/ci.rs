@@ -59,6 +59,11 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "simulation of consensus, with liars",
+        command: &["cargo", "xtask", "sim", "consensus", "--seeds", "2000"],
+        environment: &[],
+    },
+    Step {
         name: "several hosts",
         command: &["cargo", "xtask", "hosts", "all", "--allow-skip"],
         environment: &[],

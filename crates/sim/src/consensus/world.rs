@@ -182,6 +182,10 @@ impl<'a> World<'a> {
                 What::Restart(host) => self.restart(host)?,
             }
         }
+        // All was decided and said before: no round came after.
+        if !healed {
+            self.note_rounds();
+        }
         self.report.virtual_time = self.now.since(Time::ZERO);
         Ok(())
     }
