@@ -193,7 +193,12 @@ impl<'a> World<'a> {
     fn note_rounds(&mut self) {
         for machine in self.honest() {
             for id in machine.instances() {
-                let round = machine.round(id).unwrap_or(1);
+                let decided = machine.proof(id).map(|proof| match proof.vote {
+                    Vote::Notarize(round, _) | Vote::Finalize(round, _) | Vote::Nullify(round) => {
+                        round
+                    }
+                });
+                let round = machine.round(id).max(decided).unwrap_or(1);
                 let highest = self.healed_round.entry(id).or_default();
                 *highest = (*highest).max(round);
             }
