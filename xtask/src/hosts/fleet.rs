@@ -37,6 +37,13 @@ pub(crate) struct Line {
     pub(crate) body: Value,
 }
 
+/// The clock of all logs: microseconds since the machine booted, sleep included.
+fn boot_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000 + part(now.tv_nsec) / 1_000
+}
+
 /// Builds what the hosts run.
 ///
 /// # Errors
@@ -56,7 +63,7 @@ impl Fleet {
     /// What went wrong; nothing is left running.
     pub(crate) fn start(count: u8) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let epoch_us = formic::EventLog::epoch();
+        let epoch_us = boot_us();
         let mut fleet = Self { net: Net::new(count + 1)?, folder, peers: Vec::new(), epoch_us };
         let ca = fleet.text("ca");
         sh(FORMIC, &["ca", "init", &ca])?;
@@ -193,7 +200,7 @@ impl Fleet {
 
     /// Milliseconds since the fleet began, by the clock of the logs.
     pub(crate) fn now_ms(&self) -> u64 {
-        formic::EventLog::epoch().saturating_sub(self.epoch_us) / 1_000
+        boot_us().saturating_sub(self.epoch_us) / 1_000
     }
 
     /// Waits until each of these hosts knows one view of exactly as many members, all of them alive. Returns when.
