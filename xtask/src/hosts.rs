@@ -9,6 +9,7 @@ mod fleet;
 mod net;
 
 use fleet::{Fleet, Line, pause, until};
+pub(crate) use net::missing;
 use net::sh;
 
 /// Its name, and what must hold.
@@ -29,7 +30,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         let all: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
         return Err(format!("hosts: no scenario {unknown:?}; expected all, {}", all.join(", ")));
     }
-    if let Some(missing) = net::missing() {
+    if let Some(missing) = missing() {
         if skip.is_empty() {
             return Err(format!("{missing}; --allow-skip goes on without"));
         }

@@ -72,7 +72,7 @@ fn issue(args: &IssueArgs) -> Result<(), Stop> {
     };
     let valid = args.valid;
     let membership = authority.admit(&key, valid).map_err(|error| {
-        Stop::usage(format!("--valid: {error}: it ends before the authority's own time does"))
+        Stop::usage(format!("--valid: {error}; the authority itself may end sooner"))
     })?;
     let peer = membership.peer();
     MeshKey { membership, secret: None }.write(&args.out, seed)?;

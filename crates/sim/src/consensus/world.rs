@@ -60,6 +60,12 @@ pub(super) struct World<'a> {
 
 type Held<T> = Result<T, (&'static str, String)>;
 
+const fn round_of(vote: &Vote) -> u64 {
+    match vote {
+        Vote::Notarize(round, _) | Vote::Finalize(round, _) | Vote::Nullify(round) => *round,
+    }
+}
+
 fn peer(rank: usize) -> PeerId {
     let mut bytes = [0; 32];
     bytes[0] = u8::try_from(rank + 1).unwrap_or(u8::MAX);
@@ -193,11 +199,7 @@ impl<'a> World<'a> {
     fn note_rounds(&mut self) {
         for machine in self.honest() {
             for id in machine.instances() {
-                let decided = machine.proof(id).map(|proof| match proof.vote {
-                    Vote::Notarize(round, _) | Vote::Finalize(round, _) | Vote::Nullify(round) => {
-                        round
-                    }
-                });
+                let decided = machine.proof(id).map(|proof| round_of(&proof.vote));
                 let round = machine.round(id).max(decided).unwrap_or(1);
                 let highest = self.healed_round.entry(id).or_default();
                 *highest = (*highest).max(round);
