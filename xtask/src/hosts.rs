@@ -157,7 +157,7 @@ fn job() -> Result<Vec<Row>, String> {
     let lost = fleet.net.heal()?;
     let healed = fleet.now_ms();
     let known = fleet.one_view(&[0, 1, 2, 3])?;
-    let report = Fleet::report(submitted)?;
+    let report = submitted.report()?;
     check(&report, &hash)?;
     let verdicts = one_verdict(&fleet, &[0, 1, 2, 3])?;
     let survivors = [0, 1, 2];
@@ -190,7 +190,7 @@ fn partition() -> Result<Vec<Row>, String> {
     fleet.net.heal()?;
     let healed = fleet.now_ms();
     let known = fleet.one_view(&all)?;
-    let report = Fleet::report(submitted)?;
+    let report = submitted.report()?;
     check(&report, &hash)?;
     let alone = |line: &Line| line.event == "quorum_lost";
     let lost = last(&fleet, &[3, 4], cut, alone)?;

@@ -261,11 +261,11 @@ pub(crate) struct RunLater {
 /// Arguments of `formic peer`.
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {
-    /// Where to listen, HOST:PORT; port 0 takes a free one, which is printed. Beyond loopback only with
+    /// Where to listen, IP:PORT; port 0 takes a free one, which is printed. Beyond loopback only with
     /// --mesh-key.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
-    /// Where the mesh to join may be found: HOST:PORT of a peer, dns:NAME:PORT for all addresses of
+    /// Where the mesh to join may be found: IP:PORT of a peer, dns:NAME:PORT for all addresses of
     /// a name, or mdns[:NAME] for peers of this host that are announced; may be given several times.
     /// Without it, this peer founds a mesh.
     #[arg(long, value_name = "ADDR")]

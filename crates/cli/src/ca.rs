@@ -15,7 +15,6 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use formic_identity::SecretKey;
@@ -52,6 +51,7 @@ fn at(path: &Path) -> impl Fn(std::io::Error) -> Stop {
 }
 
 fn init(dir: &Path, valid: Duration) -> Result<(), Stop> {
+    let valid = checked(valid)?;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
     mesh_key::found(&dir.join(AUTHORITY), valid)?;
     output::note(&format!(
@@ -70,30 +70,47 @@ fn issue(args: &IssueArgs) -> Result<(), Stop> {
         (None, Some(seed)) => SecretKey::from_seed(seed).public(),
         (None, None) => return Err(Stop::usage("expected --key KEY or --client")),
     };
-    let valid = args.valid;
+    let valid = checked(args.valid)?;
     let membership = authority.admit(&key, valid).map_err(|error| {
-        Stop::usage(format!("--valid: {error}; the authority itself may end sooner"))
+        Stop::usage(format!("--valid: {error}; the authority's own time is over sooner: give less"))
     })?;
-    let peer = membership.peer();
-    MeshKey { membership, secret: None }.write(&args.out, seed)?;
-    record(&args.dir, &peer.to_string(), args)?;
+    if args.out.exists() {
+        return Err(mesh_key::exists(&args.out));
+    }
+    let (peer, valid_until) = (membership.peer(), mesh_key::until(valid));
+    // First the record: nobody is a member whom `list` does not show.
+    record(&args.dir, &peer.to_string(), (valid_until, args))?;
+    MeshKey { membership, valid_until, secret: None }.write(&args.out, seed)?;
     output::data(&format!("{} {peer}", args.out.display()));
     Ok(())
 }
 
+/// Shorter ones are over before they are used.
+fn checked(valid: Duration) -> Result<Duration, Stop> {
+    if valid >= Duration::from_secs(1) {
+        return Ok(valid);
+    }
+    Err(Stop::usage("--valid: expected at least 1s"))
+}
+
 /// Writes down who was made a member, for `ca list`.
-fn record(dir: &Path, peer: &str, args: &IssueArgs) -> Result<(), Stop> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let until = now.saturating_add(args.valid).as_secs();
+fn record(dir: &Path, peer: &str, (until, args): (u64, &IssueArgs)) -> Result<(), Stop> {
     let kind = if args.client { "client" } else { "peer" };
-    let line = json!({"peer": peer, "kind": kind, "until": until, "file": args.out});
+    let file = args.out.display().to_string();
+    let line = json!({"peer": peer, "kind": kind, "until": until, "file": file});
     let path = dir.join(ISSUED);
     let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-    opened.and_then(|mut file| writeln!(file, "{line}")).map_err(at(&path))
+    let written = opened.and_then(|mut file| {
+        writeln!(file, "{line}")?;
+        file.sync_all()
+    });
+    written.map_err(at(&path))
 }
 
 fn list(dir: &Path) -> Result<(), Stop> {
-    mesh_key::authority(&dir.join(AUTHORITY))?;
+    // Also of an authority whose time is over.
+    let key = dir.join(AUTHORITY);
+    File::open(&key).map_err(at(&key))?;
     let path = dir.join(ISSUED);
     let file = match File::open(&path) {
         Ok(file) => file,

@@ -21,6 +21,8 @@ use crate::{
     mesh_key::{self, MeshKey, hex},
 };
 
+/// A certificate that ends this soon is worth a warning.
+const SOON: Duration = Duration::from_secs(72 * 3_600);
 /// How long a dial may take: loopback answers in milliseconds.
 const DIAL: Duration = Duration::from_secs(1);
 
@@ -64,7 +66,7 @@ pub(crate) async fn client(addresses: Vec<Address>, key: Option<&Path>) -> Resul
         let link = quic(SocketAddr::from(([127, 0, 0, 1], 0)), &identity()?, (None, None)).await?;
         return Ok(Client::new(link, addresses));
     };
-    let MeshKey { membership, secret } = MeshKey::read(path)?;
+    let MeshKey { membership, secret, .. } = MeshKey::read(path)?;
     let secret = secret.ok_or_else(|| {
         Stop::usage(format!(
             "--mesh-key {}: this is a peer's certificate; a client has one with a key of its own: formic ca issue DIR \
@@ -167,7 +169,11 @@ pub(crate) fn listen(text: &str, key: Option<&Path>) -> Result<SocketAddr, Stop>
     let socket: SocketAddr = rest.parse().map_err(|_| {
         Stop::usage(format!("--listen {text}: expected IP:PORT, e.g. 127.0.0.1:7001"))
     })?;
-    if socket.ip().is_unspecified() {
+    let nobody = match socket.ip() {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    };
+    if socket.ip().is_unspecified() || nobody {
         let message =
             format!("--listen {text}: others need an address to dial; name one of this host's");
         return Err(Stop::usage(message));
@@ -186,9 +192,18 @@ pub(crate) fn listen(text: &str, key: Option<&Path>) -> Result<SocketAddr, Stop>
 /// # Errors
 /// Exit 2: the file is unreadable, or of another peer.
 pub(crate) fn membership(path: &Path, identity: &Identity) -> Result<Membership, Stop> {
-    let membership = MeshKey::read(path)?.membership;
+    let MeshKey { membership, valid_until, .. } = MeshKey::read(path)?;
     let me = identity.life().peer;
     if membership.peer() == me {
+        let rest = mesh_key::rest(valid_until);
+        if rest < SOON {
+            let hours = rest.as_secs() / 3_600;
+            let what = "others link with this peer no more after that";
+            crate::output::note(&format!(
+                "--mesh-key {}: it ends in {hours} h: {what}",
+                path.display()
+            ));
+        }
         return Ok(membership);
     }
     Err(Stop::usage(format!(
@@ -223,5 +238,11 @@ pub(crate) fn unreachable(error: &formic::ClientError) -> Stop {
         formic::ClientError::UnknownJob { .. } => Exit::Usage,
         _ => Exit::NoQuorum,
     };
-    Stop::new(exit, chain(error))
+    let hint = match error {
+        formic::ClientError::Unreachable { .. } => {
+            " (members of a mesh with certificates answer only to --mesh-key of the same authority)"
+        }
+        _ => "",
+    };
+    Stop::new(exit, format!("{}{hint}", chain(error)))
 }

@@ -25,6 +25,8 @@ const MEMBER: &str = "formic/mesh-key/1";
 #[derive(Clone, Debug)]
 pub(crate) struct MeshKey {
     pub(crate) membership: Membership,
+    /// Seconds since 1970.
+    pub(crate) valid_until: u64,
     /// Only of clients: a peer's key stays in its state directory.
     pub(crate) secret: Option<SecretKey>,
 }
@@ -36,6 +38,8 @@ struct MemberFile {
     peer: String,
     root: String,
     certificate: String,
+    /// Seconds since 1970, as in the certificate.
+    valid_until: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -106,12 +110,23 @@ fn write_new(path: &Path, text: &str) -> Result<(), Stop> {
         file.sync_all()
     });
     written.map_err(|error| {
-        let what = match error.kind() {
-            io::ErrorKind::AlreadyExists => "exists already and is not overwritten".to_owned(),
-            _ => error.to_string(),
-        };
-        Stop::usage(format!("{}: {what}", path.display()))
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return exists(path);
+        }
+        // Half a file would be in the way of the next try.
+        fs::remove_file(path).ok();
+        Stop::usage(format!("{}: {error}", path.display()))
     })
+}
+
+pub(crate) fn exists(path: &Path) -> Stop {
+    Stop::usage(format!("{}: exists already and is not overwritten", path.display()))
+}
+
+/// Seconds since 1970 from now on.
+pub(crate) fn until(valid: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_add(valid).as_secs()
 }
 
 fn read(path: &Path) -> Result<String, Stop> {
@@ -123,7 +138,7 @@ fn damaged(path: &Path, what: impl core::fmt::Display, made_by: &str) -> Stop {
 }
 
 /// What is left of a time that was written down.
-fn rest(until: u64) -> Duration {
+pub(crate) fn rest(until: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Duration::from_secs(until).saturating_sub(now)
 }
@@ -135,10 +150,8 @@ fn rest(until: u64) -> Duration {
 pub(crate) fn found(path: &Path, valid: Duration) -> Result<(), Stop> {
     let seed = random_seed()?;
     Authority::new(SecretKey::from_seed(seed), valid).map_err(Stop::usage)?;
-    let until =
-        SystemTime::now().checked_add(valid).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let valid_until = until.unwrap_or_default().as_secs();
-    let file = AuthorityFile { format: AUTHORITY.to_owned(), secret: hex(&seed), valid_until };
+    let (format, secret, valid_until) = (AUTHORITY.to_owned(), hex(&seed), until(valid));
+    let file = AuthorityFile { format, secret, valid_until };
     write_new(path, &json(&file)?)
 }
 
@@ -169,6 +182,7 @@ impl MeshKey {
             peer: self.membership.peer().to_string(),
             root: hex(self.membership.root()),
             certificate: hex(self.membership.certificate()),
+            valid_until: self.valid_until,
             secret: secret.map(|seed| hex(&seed)),
         };
         write_new(path, &json(&file)?)
@@ -199,7 +213,10 @@ impl MeshKey {
         if file.peer != membership.peer().to_string() || !owned {
             return Err(bad(&"its parts are of different peers"));
         }
-        Ok(Self { membership, secret })
+        if rest(file.valid_until).is_zero() {
+            return Err(Stop::usage(format!("--mesh-key {}: its time is over", path.display())));
+        }
+        Ok(Self { membership, valid_until: file.valid_until, secret })
     }
 }
 
@@ -237,7 +254,8 @@ mod tests {
         let authority = authority(&dir.join("authority")).unwrap();
         let seed = [7; 32];
         let key = SecretKey::from_seed(seed).public();
-        (MeshKey { membership: authority.admit(&key, HOUR).unwrap(), secret: None }, seed)
+        let membership = authority.admit(&key, HOUR).unwrap();
+        (MeshKey { membership, valid_until: until(HOUR), secret: None }, seed)
     }
 
     #[test]
@@ -277,5 +295,9 @@ mod tests {
             assert!(stop.message.ends_with("expected a file of `formic ca issue`"), "{stop}");
         }
         assert!(authority(&path).is_err());
+        let MeshKey { membership, .. } = key;
+        let old = dir.path().join("old");
+        MeshKey { membership, valid_until: 1, secret: None }.write(&old, None).unwrap();
+        assert!(MeshKey::read(&old).unwrap_err().message.ends_with("its time is over"));
     }
 }

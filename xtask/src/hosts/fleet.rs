@@ -1,7 +1,7 @@
 //! Real peers, one on each host, and a client on a host of its own.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -27,6 +27,37 @@ pub(crate) struct Fleet {
     pub(crate) peers: Vec<Child>,
     /// Since when the events of all logs count.
     epoch_us: u64,
+}
+
+/// A client that waits for its job; killed when it is dropped.
+pub(crate) struct Submitted {
+    child: Child,
+    report: PathBuf,
+    told: PathBuf,
+}
+
+impl Submitted {
+    /// Waits for the report.
+    ///
+    /// # Errors
+    /// It hangs, failed, or said something else.
+    pub(crate) fn report(mut self) -> Result<Value, String> {
+        until("the job ends", || self.child.try_wait().ok().flatten().is_some())?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        let report = serde_json::from_str(&text(&self.report)).unwrap_or(Value::Null);
+        if status.success() {
+            return Ok(report);
+        }
+        Err(format!("{status}: {report} {}", text(&self.told).trim()))
+    }
+}
+
+impl Drop for Submitted {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
 
 /// A line of a peer's log.
@@ -125,14 +156,12 @@ impl Fleet {
             .spawn()
             .map_err(|error| error.to_string())?;
         let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
+        let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+        if matches!(read, Some(Ok(_))) && line.starts_with("listening ") {
+            return Ok(child);
         }
-        if line.starts_with("listening ") {
-            Ok(child)
-        } else {
-            Err(format!("host {host}: {line:?}"))
-        }
+        child.kill().and_then(|()| child.wait()).ok();
+        Err(format!("host {host} does not listen: {line:?}"))
     }
 
     /// Kills a peer as `kill -9` does: `ip netns exec` becomes the program that it runs.
@@ -164,27 +193,16 @@ impl Fleet {
     ///
     /// # Errors
     /// It does not start.
-    pub(crate) fn submit(&self, plan: &str, input: &str) -> Result<Child, String> {
+    pub(crate) fn submit(&self, plan: &str, input: &str) -> Result<Submitted, String> {
         let (join, key) = (format!("{}:7000", Net::address(0)), self.text(SUBMITTER));
         let words =
             ["submit", plan, "--json", "--join", &join, "--mesh-key", &key, "--input", input];
-        self.formic(self.client(), &words)?.spawn().map_err(|error| error.to_string())
-    }
-
-    /// Waits for the report of what was submitted.
-    ///
-    /// # Errors
-    /// It hangs, failed, or said something else.
-    pub(crate) fn report(submitted: Child) -> Result<Value, String> {
-        let mut child = submitted;
-        until("the job ends", || child.try_wait().ok().flatten().is_some())?;
-        let output = child.wait_with_output().map_err(|error| error.to_string())?;
-        let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-        if output.status.success() {
-            return Ok(report);
-        }
-        let told = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{}: {report} {}", output.status, told.trim()))
+        let (report, told) = (self.path("report"), self.path("told"));
+        let file = |path: &Path| File::create(path).map_err(|error| error.to_string());
+        let mut command = self.formic(self.client(), &words)?;
+        command.stdout(file(&report)?).stderr(file(&told)?);
+        let child = command.spawn().map_err(|error| error.to_string())?;
+        Ok(Submitted { child, report, told })
     }
 
     /// What a peer wrote down so far.

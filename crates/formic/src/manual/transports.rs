@@ -39,7 +39,11 @@
 //! ```
 //!
 //! A peer needs `--state` with it: one that came back with its key and without its disk would vote against what it had voted.
-//! Of the clients of one file one runs at a time. There is no revocation: certificates end.
+//! Of the clients of one file one runs at a time, and the clocks of the hosts where it runs must agree: a peer answers no client
+//! whose clock is behind the one it had before.
+//!
+//! There is no revocation: certificates end. One that ended opens no new link; a link that is up stays up. An authority cannot be
+//! renewed: before its time is over, make another one, and give every peer a certificate of it.
 //!
 //! # Strangers
 //!
