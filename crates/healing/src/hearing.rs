@@ -1,7 +1,6 @@
 //! Frames, beats, links: every sign of life (healing.md sections 3.2 and 3.3).
 
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use formic_core::{Life, PeerId, Time, earliest, rule, transport::CloseReason};
 
@@ -291,22 +290,24 @@ impl Healing {
     }
 
     /// Whoever stood still for so long that others may have gone on without it, knows of nobody whether he is there
-    /// until it hears him anew. What waited for it meanwhile says nothing about now.
+    /// until it hears him anew. What waited for it meanwhile says nothing about now. Before every input, a bad one too: this
+    /// is about time, not about what came.
     pub(crate) fn mind_stall(&mut self) {
         let now = self.now;
         let stood = self.timers.beat.is_some_and(|at| now.since(at) > DOUBT);
         if !stood || !rule!("healing/stall") {
             return;
         }
-        let me = self.me.life;
         let Some(watch) = &mut self.watch else { return };
         let until = now + watch.rings.interval * 2;
-        let mates: Vec<Life> = watch.subjects.iter().map(Subject::life).collect();
-        let mates: BTreeSet<Life> =
-            mates.into_iter().filter(|life| *life == me || watch.is_mate(*life)).collect();
-        for subject in watch.subjects.iter_mut().filter(|it| !mates.contains(&it.life())) {
-            subject.stale = Some(until);
-        }
+        let lives: Vec<Life> = watch.subjects.iter().map(Subject::life).collect();
+        // Those of this process stood still with it.
+        let others: Vec<Place> = lives
+            .into_iter()
+            .filter(|it| !watch.is_mate(*it))
+            .filter_map(|it| watch.place_of(it))
+            .collect();
+        others.into_iter().for_each(|place| watch.subject_mut(place).stale = Some(until));
         self.doubt();
     }
 
