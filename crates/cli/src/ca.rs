@@ -23,8 +23,8 @@ use serde_json::json;
 use crate::{
     args::{CaCommand, IssueArgs},
     exit::{Exit, Stop},
-    host,
-    mesh_key::{self, MeshKey, hex},
+    hex, host,
+    mesh_key::{self, MeshKey},
     output,
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn run(command: &CaCommand) -> Result<Exit, Stop> {
         CaCommand::Init { dir, valid } => init(dir, *valid)?,
         CaCommand::Key { state } => {
             let (identity, _store) = host::identify(Some(state))?;
-            output::data(&hex(&identity.secret().public().to_bytes()));
+            output::data(&hex::encode(&identity.secret().public().to_bytes()));
         }
         CaCommand::Issue(args) => issue(args)?,
         CaCommand::List { dir } => list(dir)?,
@@ -64,11 +64,9 @@ fn init(dir: &Path, valid: Duration) -> Result<(), Stop> {
 
 fn issue(args: &IssueArgs) -> Result<(), Stop> {
     let authority = mesh_key::authority(&args.dir.join(AUTHORITY))?;
-    let seed = if args.client { Some(mesh_key::random_seed()?) } else { None };
-    let key = match (args.key, seed) {
-        (Some(key), _) => key,
-        (None, Some(seed)) => SecretKey::from_seed(seed).public(),
-        (None, None) => return Err(Stop::usage("expected --key KEY or --client")),
+    let secret = if args.client { Some(mesh_key::fresh()?) } else { None };
+    let Some(key) = args.key.or_else(|| secret.as_ref().map(SecretKey::public)) else {
+        return Err(Stop::usage("expected --key KEY or --client"));
     };
     let valid = checked(args.valid)?;
     let membership = authority.admit(&key, valid).map_err(|error| {
@@ -80,7 +78,7 @@ fn issue(args: &IssueArgs) -> Result<(), Stop> {
     let (peer, valid_until) = (membership.peer(), mesh_key::until(valid));
     // First the record: nobody is a member whom `list` does not show.
     record(&args.dir, &peer.to_string(), (valid_until, args))?;
-    MeshKey { membership, valid_until, secret: None }.write(&args.out, seed)?;
+    MeshKey { membership, valid_until, secret }.write(&args.out)?;
     output::data(&format!("{} {peer}", args.out.display()));
     Ok(())
 }

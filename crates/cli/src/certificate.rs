@@ -3,6 +3,7 @@
 //! A file has exactly one spelling of a certificate: it is parsed, written again and compared byte by byte, so that a
 //! changed byte is refused even where a parser would not care.
 
+use crate::hex;
 use formic_completion::{Attestation, Certificate, Seal, Statement, Tally};
 use formic_core::{Digest, Incarnation, Life, PeerId};
 use formic_node::{Unproved, verify_certificate};
@@ -170,26 +171,9 @@ fn write_seal(life: &Life, seal: &Seal) -> Sealed {
 fn write_attestation(attestation: &Attestation) -> Signed {
     Signed {
         signer: show(&attestation.signer),
-        public_key: to_hex(&attestation.public_key),
-        signature: to_hex(&attestation.signature),
+        public_key: hex::encode(&attestation.public_key),
+        signature: hex::encode(&attestation.signature),
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Result<Vec<u8>, Unverified> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(unreadable("expected lower-case hexadecimal digits")),
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(unreadable("expected an even number of hexadecimal digits"));
-    }
-    pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 fn life(text: &str) -> Result<Life, Unverified> {
@@ -223,8 +207,8 @@ fn decode(file: &File) -> Result<Certificate, Unverified> {
     let attestations = file.attestations.iter().map(|signed| {
         Ok(Attestation {
             signer: life(&signed.signer)?,
-            public_key: from_hex(&signed.public_key)?,
-            signature: from_hex(&signed.signature)?,
+            public_key: hex::decode(&signed.public_key).map_err(unreadable)?,
+            signature: hex::decode(&signed.signature).map_err(unreadable)?,
         })
     });
     Ok(Certificate { statement, attestations: attestations.collect::<Result<_, Unverified>>()? })

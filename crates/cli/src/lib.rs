@@ -51,6 +51,7 @@ mod example;
 mod exit;
 mod fleet;
 mod folder;
+mod hex;
 mod host;
 mod interrupt;
 mod later;

@@ -18,7 +18,8 @@ use formic_quic::{Config, Cut, Membership, Quic};
 
 use crate::{
     exit::{Exit, Stop},
-    mesh_key::{self, MeshKey, hex},
+    hex,
+    mesh_key::{self, MeshKey},
 };
 
 /// A certificate that ends this soon is worth a warning.
@@ -211,7 +212,7 @@ pub(crate) fn membership(path: &Path, identity: &Identity) -> Result<Membership,
         path.display(),
         membership.peer().short(),
         me.short(),
-        hex(&identity.secret().public().to_bytes())
+        hex::encode(&identity.secret().public().to_bytes())
     )))
 }
 

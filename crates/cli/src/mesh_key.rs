@@ -1,5 +1,6 @@
 //! Membership of a mesh beyond one host, as files: who its authority is, and what a member shows.
 
+use core::time::Duration;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
@@ -9,14 +10,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use core::time::Duration;
-
 use formic_identity::{PublicKey, SecretKey};
 use formic_quic::{Authority, Membership};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::{exit::Stop, link::chain};
+use crate::{exit::Stop, hex, link::chain};
 
 const AUTHORITY: &str = "formic/authority/1";
 const MEMBER: &str = "formic/mesh-key/1";
@@ -53,28 +52,8 @@ struct AuthorityFile {
     valid_until: u64,
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use core::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A string takes everything.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    let pairs = text.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    pairs.map(byte).collect()
-}
-
-fn seed(text: &str) -> Option<SecretKey> {
-    let seed: [u8; 32] = unhex(text)?.try_into().ok()?;
-    Some(SecretKey::from_seed(seed))
+fn secret(text: &str) -> Option<SecretKey> {
+    SecretKey::from_pkcs8_der(&hex::decode(text).ok()?).ok()
 }
 
 /// A peer's public key, as `formic ca key` prints it.
@@ -82,21 +61,19 @@ fn seed(text: &str) -> Option<SecretKey> {
 /// # Errors
 /// What was expected.
 pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
-    let bytes: Option<[u8; 32]> = unhex(text).and_then(|bytes| bytes.try_into().ok());
+    let bytes: Option<[u8; 32]> = hex::decode(text).ok().and_then(|it| it.try_into().ok());
     let key = bytes.and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
     key.ok_or_else(|| {
         "expected the 64 hex digits that `formic ca key --state DIR` prints".to_owned()
     })
 }
 
-/// 32 bytes from the system.
+/// A fresh key.
 ///
 /// # Errors
-/// It has none.
-pub(crate) fn random_seed() -> Result<[u8; 32], Stop> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(Stop::usage)?;
-    Ok(seed)
+/// The system has no randomness to give.
+pub(crate) fn fresh() -> Result<SecretKey, Stop> {
+    Ok(crate::link::identity()?.secret().clone())
 }
 
 /// Writes a file that only its owner reads. An existing one is never overwritten.
@@ -148,10 +125,10 @@ pub(crate) fn rest(until: u64) -> Duration {
 /// # Errors
 /// Exit 2.
 pub(crate) fn found(path: &Path, valid: Duration) -> Result<(), Stop> {
-    let seed = random_seed()?;
-    Authority::new(SecretKey::from_seed(seed), valid).map_err(Stop::usage)?;
-    let (format, secret, valid_until) = (AUTHORITY.to_owned(), hex(&seed), until(valid));
-    let file = AuthorityFile { format, secret, valid_until };
+    let key = fresh()?;
+    let secret = hex::encode(&*key.to_pkcs8_der());
+    Authority::new(key, valid).map_err(Stop::usage)?;
+    let file = AuthorityFile { format: AUTHORITY.to_owned(), secret, valid_until: until(valid) };
     write_new(path, &json(&file)?)
 }
 
@@ -163,7 +140,7 @@ pub(crate) fn authority(path: &Path) -> Result<Authority, Stop> {
     if file.format != AUTHORITY {
         return Err(bad(&format!("the format is {:?}", file.format)));
     }
-    let secret = seed(&file.secret).ok_or_else(|| bad(&"`secret` is no key"))?;
+    let secret = secret(&file.secret).ok_or_else(|| bad(&"`secret` is no key"))?;
     let rest = rest(file.valid_until);
     if rest.is_zero() {
         return Err(Stop::usage(format!("{}: its time is over", path.display())));
@@ -176,14 +153,14 @@ impl MeshKey {
     ///
     /// # Errors
     /// Exit 2.
-    pub(crate) fn write(&self, path: &Path, secret: Option<[u8; 32]>) -> Result<(), Stop> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Stop> {
         let file = MemberFile {
             format: MEMBER.to_owned(),
             peer: self.membership.peer().to_string(),
-            root: hex(self.membership.root()),
-            certificate: hex(self.membership.certificate()),
+            root: hex::encode(self.membership.root()),
+            certificate: hex::encode(self.membership.certificate()),
             valid_until: self.valid_until,
-            secret: secret.map(|seed| hex(&seed)),
+            secret: self.secret.as_ref().map(|key| hex::encode(&*key.to_pkcs8_der())),
         };
         write_new(path, &json(&file)?)
     }
@@ -201,12 +178,13 @@ impl MeshKey {
         if file.format != MEMBER {
             return Err(bad(&format!("the format is {:?}", file.format)));
         }
-        let (Some(root), Some(certificate)) = (unhex(&file.root), unhex(&file.certificate)) else {
+        let (Ok(root), Ok(certificate)) = (hex::decode(&file.root), hex::decode(&file.certificate))
+        else {
             return Err(bad(&"`root` or `certificate` is not hex"));
         };
         let membership = Membership::new(root, certificate).map_err(|error| bad(&chain(&error)))?;
         let secret = match file.secret {
-            Some(text) => Some(seed(&text).ok_or_else(|| bad(&"`secret` is no key"))?),
+            Some(text) => Some(secret(&text).ok_or_else(|| bad(&"`secret` is no key"))?),
             None => None,
         };
         let owned = secret.as_ref().is_none_or(|key| key.public().peer_id() == membership.peer());
@@ -245,29 +223,32 @@ fn json(file: &impl Serialize) -> Result<String, Stop> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn member(dir: &Path) -> (MeshKey, [u8; 32]) {
+    /// A client of an authority, and its file.
+    fn client(dir: &Path) -> (MeshKey, PathBuf) {
         found(&dir.join("authority"), HOUR * 24).unwrap();
         let authority = authority(&dir.join("authority")).unwrap();
-        let seed = [7; 32];
-        let key = SecretKey::from_seed(seed).public();
-        let membership = authority.admit(&key, HOUR).unwrap();
-        (MeshKey { membership, valid_until: until(HOUR), secret: None }, seed)
+        let secret = SecretKey::from_seed([7; 32]);
+        let membership = authority.admit(&secret.public(), HOUR).unwrap();
+        let key = MeshKey { membership, valid_until: until(HOUR), secret: Some(secret) };
+        let path = dir.join("client");
+        key.write(&path).unwrap();
+        (key, path)
     }
 
     #[test]
     fn what_is_written_is_read_and_nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        let (key, seed) = member(dir.path());
-        let path = dir.path().join("client");
-        key.write(&path, Some(seed)).unwrap();
+        let (key, path) = client(dir.path());
         let read = MeshKey::read(&path).unwrap();
         assert_eq!(read.membership, key.membership);
         assert_eq!(read.secret.unwrap().public().peer_id(), key.membership.peer());
-        let again = key.write(&path, None).unwrap_err();
+        let again = key.write(&path).unwrap_err();
         assert!(again.message.contains("not overwritten"), "{again}");
         assert!(found(&dir.path().join("authority"), HOUR).is_err());
     }
@@ -275,16 +256,15 @@ mod tests {
     #[test]
     fn damage_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let (key, seed) = member(dir.path());
-        let path = dir.path().join("client");
-        key.write(&path, Some(seed)).unwrap();
+        let (key, path) = client(dir.path());
         let good = fs::read_to_string(&path).unwrap();
-        let other = hex(&[8; 32]);
+        let of = |seed| hex::encode(&*SecretKey::from_seed([seed; 32]).to_pkcs8_der());
+        let (own, other) = (of(7), of(8));
         for (from, to) in [
             (MEMBER, "formic/mesh-key/9"),
             ("\"root\": \"", "\"root\": \"zz"),
             ("\"certificate\": \"30", "\"certificate\": \"31"),
-            (hex(&seed).as_str(), &other),
+            (&own, &other),
             ("}", ""),
             ("\"peer\"", "\"pear\""),
         ] {
@@ -295,9 +275,8 @@ mod tests {
             assert!(stop.message.ends_with("expected a file of `formic ca issue`"), "{stop}");
         }
         assert!(authority(&path).is_err());
-        let MeshKey { membership, .. } = key;
         let old = dir.path().join("old");
-        MeshKey { membership, valid_until: 1, secret: None }.write(&old, None).unwrap();
+        MeshKey { valid_until: 1, ..key }.write(&old).unwrap();
         assert!(MeshKey::read(&old).unwrap_err().message.ends_with("its time is over"));
     }
 }

@@ -96,10 +96,8 @@ impl<'a> Chapters<'a> {
                 format!("`{name}` waits: no single live peer has {}", missing.join(", "))
             }
             LogEvent::TaskDivergent { key, .. } => {
-                format!(
-                    "`{}` gave a second, different result, which was not used",
-                    self.story.name(key)
-                )
+                let name = self.story.name(key);
+                format!("`{name}` gave a second, different result, which was not used")
             }
             LogEvent::JobComplete { outcome, .. } => format!("{at} decided the result: {outcome}"),
             LogEvent::JobVerdict { tasks, excluded, .. } => return self.proved(*tasks, excluded),
