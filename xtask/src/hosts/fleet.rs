@@ -18,7 +18,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Clients that run at once have a certificate each.
 const SUBMITTER: &str = "submitter";
 const WATCHER: &str = "watcher";
-const FORMIC: &str = "target/debug/formic";
+/// What `build` makes.
+pub(crate) const FORMIC: &str = "target/debug/formic";
 
 /// A mesh of `count` peers on as many hosts; host `count` is the client's.
 pub(crate) struct Fleet {
