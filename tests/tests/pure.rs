@@ -102,7 +102,7 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         ("home_ack", M::HomeAck { generation: 0 }),
         ("home_back", M::HomeBack { generation: 0 }),
         ("home_back_ack", M::HomeBackAck),
-        ("ask", M::Ask),
+        ("ask", M::Ask { home: Some(1) }),
         ("work", work),
         ("signal", M::Signal(signal)),
         ("orphan", M::Orphan { key: key(1), owner: key(2) }),

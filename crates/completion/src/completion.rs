@@ -245,7 +245,7 @@ impl Completion {
             Message::HomePut { .. }
                 | Message::HomeBack { .. }
                 | Message::Probe { .. }
-                | Message::Ask
+                | Message::Ask { .. }
                 | Message::Attest { .. }
         );
         if asks && self.closed.is_some() {
@@ -261,7 +261,7 @@ impl Completion {
             Message::HomePut { spec, later } => self.on_home_put(from, spec, later),
             Message::HomeAck { generation } => self.on_home_ack(from, generation),
             Message::HomeBack { generation } => self.on_home_back(from, generation),
-            Message::Ask => {} // Answered above, by whoever knows the verdict.
+            Message::Ask { home } => self.on_ask(from, home),
             Message::HomeBackAck => {
                 self.home.owed.remove(&from);
             }
@@ -360,10 +360,6 @@ impl Completion {
             }
             Input::Down { life } => {
                 self.on_down(life);
-                Ok(())
-            }
-            Input::Unmet { life } => {
-                self.members.note_unmet(life);
                 Ok(())
             }
             Input::Spawn { owner, index, descriptor, mode } => {

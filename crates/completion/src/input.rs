@@ -39,12 +39,6 @@ pub enum Input {
         /// Who.
         life: Life,
     },
-    /// A view of the mesh has this life, and nothing was heard of it here yet. It is no member of the job for
-    /// that, but others may have met it and given it work.
-    Unmet {
-        /// Who.
-        life: Life,
-    },
     /// A life is believed dead (T11). May be wrong; costs duplicates only.
     Down {
         /// Who.

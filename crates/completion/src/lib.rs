@@ -76,7 +76,8 @@
 //! then reported, unless its author never met some life of the mesh, whose counts are then missing, and the
 //! verdict is announced all the same, since `Complete` does not rest on the counts; a return has an
 //! acknowledgement of its own (`HomeBackAck`); attempts count from 1;
-//! an open life that hears nothing asks one member after the other for the verdict (`Ask`);
+//! an open life that hears nothing asks one member after the other for the verdict (`Ask`), and is told of the
+//! newest home group if it is of it;
 //! `paused(until)`, a query of newborn lives (T3e) and gossip of the verdict are not built.
 
 mod certificate;

@@ -46,6 +46,13 @@ impl Members {
         Life::new(life.peer, newest)
     }
 
+    /// Whether this very life was seen alive, and none after it.
+    fn is_met(&self, life: Life) -> bool {
+        self.peers.get(&life.peer).is_some_and(|(newest, presence)| {
+            *newest == life.incarnation && *presence != Presence::NeverSeen
+        })
+    }
+
     /// Whether any life of this peer was met.
     pub(crate) fn has_met(&self, peer: PeerId) -> bool {
         self.peers.get(&peer).is_some_and(|(_, presence)| *presence != Presence::NeverSeen)
@@ -59,9 +66,9 @@ impl Members {
         self.peers.iter().filter_map(member).collect()
     }
 
-    /// It is in a view: it may work for others.
+    /// It is or was there: it may work for others.
     pub(crate) fn note_unmet(&mut self, life: Life) {
-        if !self.is_known(life) {
+        if !self.is_met(life) {
             self.unmet.insert(life);
         }
     }
@@ -125,7 +132,10 @@ impl Completion {
             return;
         }
         match self.members.peers.get(&life.peer).copied() {
-            None => self.members.set(life, Presence::NeverSeen),
+            None => {
+                self.members.set(life, Presence::NeverSeen);
+                self.members.note_unmet(life);
+            }
             Some((newest, _)) if newest > life.incarnation => {
                 // News of a life that is over anyway: 8.3 #5.
                 if !rule!("completion/down-incarnation") {

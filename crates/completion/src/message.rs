@@ -189,8 +189,12 @@ pub enum Message {
     /// need not have stored the job, and the other way round.
     HomeBackAck,
     /// This job is open here and nothing happens: is there a verdict? Whoever knows it answers with
-    /// [`Announce`](Self::Announce), all others do not.
-    Ask,
+    /// [`Announce`](Self::Announce), whoever knows a later home group that the asker may be of with
+    /// [`HomePut`](Self::HomePut), all others do not.
+    Ask {
+        /// The generation of the newest home group that the asker knows; none, if it keeps no record of the job.
+        home: Option<u32>,
+    },
 }
 
 impl Message {

@@ -97,6 +97,8 @@ impl Home {
 
 impl Completion {
     pub(crate) fn on_members(&mut self, lives: Arc<[Life]>) {
+        let others = lives.iter().filter(|life| life.peer != self.me.peer);
+        others.for_each(|life| self.members.note_unmet(*life));
         let patience = self.now + self.config.resend * PATIENCE_ROUNDS;
         self.home.pool = Some(Pool { lives, patience });
         self.review_home();
@@ -214,6 +216,20 @@ impl Completion {
             self.home.reign = Reign::No;
             self.leave_home();
             self.ask_later();
+        }
+    }
+
+    /// Whoever asks for the verdict may be of a later group and the last to hear of it: the word of the one that
+    /// decided it can be lost, and who left the group repeats nothing (completion seed 145801).
+    pub(crate) fn on_ask(&mut self, from: Life, known: Option<u32>) {
+        let home = &self.home;
+        let ours = home.spec.as_ref().map(|spec| current(spec, &home.later));
+        let later = ours.is_some_and(|group| match known {
+            Some(generation) => generation < home.generation(),
+            None => home.generation() > 0 && group.contains(&from),
+        });
+        if later && self.closed.is_none() && rule!("completion/tell-asker") {
+            self.tell_succession(from);
         }
     }
 

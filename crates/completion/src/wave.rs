@@ -155,7 +155,8 @@ impl Completion {
         lives.retain(|life| *life != self.me && !self.members.is_down(*life));
         let (round, place) = self.wave.asked;
         if let Some(next) = lives.get(place) {
-            self.send(*next, Message::Ask);
+            let home = self.home.spec.as_ref().map(|_| self.home.generation());
+            self.send(*next, Message::Ask { home });
         }
         // Once around at this pace, then slower and slower: nobody may be left who knows it.
         self.wave.asked = match place + 1 < lives.len() {

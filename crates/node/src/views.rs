@@ -1,6 +1,6 @@
 //! What healing and mesh say about life, views and the majority, for everybody else. Translations only.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use formic_completion::Input as JobInput;
 use formic_core::{JobId, Life};
@@ -175,18 +175,13 @@ impl Node {
         if held { Event::QuorumHeld } else { Event::QuorumLost }
     }
 
-    /// Home groups follow the view, and members of which nothing was heard here may still work for others.
+    /// Home groups follow the view.
     pub(crate) fn tell_view(&mut self, jobs: &[JobId]) {
         let Some(view) = self.healing.view() else { return };
-        let told: BTreeSet<Life> = self.healing.told().into_iter().map(|(life, _)| life).collect();
         let lives: Arc<[Life]> = view.lives().collect();
-        let unmet = lives.iter().filter(|life| **life != self.me && !told.contains(life));
-        let unmet = unmet.map(|life| JobInput::Unmet { life: *life });
-        let members = JobInput::Members { lives: Arc::clone(&lives) };
-        let inputs: Vec<JobInput> = unmet.chain([members]).collect();
         for job in jobs {
-            let steps = inputs.iter().cloned().map(|input| Step::completion(*job, input));
-            self.steps.extend(steps);
+            let members = JobInput::Members { lives: Arc::clone(&lives) };
+            self.steps.push_back(Step::completion(*job, members));
         }
     }
 

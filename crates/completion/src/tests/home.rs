@@ -166,7 +166,7 @@ fn without_a_majority_of_the_mesh_the_result_waits() {
 /// Whom somebody asks for the verdict.
 fn asked(out: &[Effect]) -> Vec<Life> {
     let ask = |effect: &Effect| match effect {
-        Effect::Send { to, message: Message::Ask } => Some(*to),
+        Effect::Send { to, message: Message::Ask { .. } } => Some(*to),
         _ => None,
     };
     out.iter().filter_map(ask).collect()

@@ -216,3 +216,26 @@ fn who_hears_of_a_later_group_asks_for_it_before_it_confirms() {
     peer.hears(life(2, 2), put(&[later]));
     assert_eq!(to(&peer.hears(life(2, 2), back()), life(2, 2)), [Message::HomeBackAck]);
 }
+
+/// The word of the one that decided on the next group was lost, and it left the group: completion seed 145801.
+#[test]
+fn who_asks_for_the_verdict_is_told_of_a_later_group_that_it_does_not_know() {
+    let later = vec![life(3, 1), life(4, 1)];
+    let mut peer = Peer::new(life(2, 1));
+    let mut told = |peer: &mut Peer, number, home| {
+        let out = peer.hears(life(number, 1), Message::Ask { home });
+        let answers = to(&out, life(number, 1));
+        assert!(
+            answers.is_empty() || answers == [put(core::slice::from_ref(&later))],
+            "{answers:?}"
+        );
+        !answers.is_empty()
+    };
+    peer.hears(life(1, 1), put(&[]));
+    assert!(!told(&mut peer, 3, Some(0)), "there is no later group");
+    peer.hears(life(1, 1), put(core::slice::from_ref(&later)));
+    assert!(told(&mut peer, 3, Some(0)));
+    assert!(!told(&mut peer, 3, Some(1)), "it knows");
+    assert!(told(&mut peer, 4, None), "it is of it");
+    assert!(!told(&mut peer, 5, None), "it keeps nothing");
+}

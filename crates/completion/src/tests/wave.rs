@@ -90,8 +90,7 @@ fn a_life_that_was_never_met_explains_a_disagreement() {
     for met in [false, true] {
         let mut peer = Peer::alone(life(1, 1));
         peer.up(life(2, 1));
-        peer.feed(Input::Unmet { life: life(2, 1) });
-        peer.feed(Input::Unmet { life: life(3, 1) });
+        peer.feed(Input::Members { lives: [1, 2, 3].map(|number| life(number, 1)).into() });
         peer.ends(root());
         peer.hears(life(2, 1), Message::Sealed { seal: Seal { sent: 1, ..Seal::default() } });
         if met {

@@ -25,7 +25,7 @@ impl World<'_> {
             }
             Event::Respawned { .. } => self.report.respawns += 1,
             Event::TookOver { .. } => self.report.takeovers += 1,
-            Event::Succeeded { groups } => self.succeeded(groups),
+            Event::Succeeded { groups } => self.succeeded(&groups),
             Event::Complete { outcome, .. } => {
                 self.truth.complete = self.truth.complete.or(Some(self.now));
                 self.strike_completer(peer);

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use formic_completion::Record;
 use formic_core::Life;
 
-use super::world::{What, World, index};
+use super::world::{Host, What, World, index};
 
 /// The last view.
 #[derive(Default)]
@@ -55,11 +56,27 @@ impl World<'_> {
         }
     }
 
+    /// Whether a quorum of the newest home group that anybody alive can know of has its records: a group that was
+    /// known to the dead alone decides nothing, and the one before it would have to (seed 976350).
+    pub(super) fn could_decide(&self) -> bool {
+        let kept = |host: &Host| {
+            let homes = host.disk.iter().filter_map(|record| match record {
+                Record::Home { later, .. } if host.alive => Some(later),
+                _ => None,
+            });
+            homes.max_by_key(|later| later.len()).cloned()
+        };
+        let newest = self.hosts.iter().filter_map(kept).max_by_key(Vec::len).unwrap_or_default();
+        let group = newest.last().unwrap_or(&self.spec.home);
+        let keeps = |(_, life): &(usize, &Life)| kept(&self.hosts[index(**life)]).is_some();
+        let ranks = group.iter().enumerate().filter(keeps).map(|(rank, _)| rank).collect();
+        formic_register::is_quorum(&ranks, group.len(), 0)
+    }
+
     /// A life knows a home group.
-    pub(super) fn succeeded(&mut self, groups: Vec<Vec<Life>>) {
-        if groups.len() > self.home.0 + 1 {
-            self.report.successions += (groups.len() - 1 - self.home.0) as u64;
-            self.home = (groups.len() - 1, groups.into_iter().next_back().unwrap_or_default());
-        }
+    pub(super) fn succeeded(&mut self, groups: &[Vec<Life>]) {
+        let generation = groups.len() - 1;
+        self.report.successions += generation.saturating_sub(self.generation) as u64;
+        self.generation = self.generation.max(generation);
     }
 }

@@ -126,7 +126,7 @@ pub(super) struct World<'a> {
     queue: Queue<What>,
     seed: u64,
     pub(super) job: JobId,
-    spec: Arc<JobSpec>,
+    pub(super) spec: Arc<JobSpec>,
     pub(super) truth: Truth,
     pub(super) report: Report,
     /// Messages so far on each link.
@@ -138,8 +138,8 @@ pub(super) struct World<'a> {
     /// Statements, and the members their author had met when it made them.
     pub(super) stated: BTreeMap<Digest, Vec<Life>>,
     pub(super) views: Views,
-    /// The newest home group that anybody knew, by generation.
-    pub(super) home: (usize, Vec<Life>),
+    /// Of the newest home group that anybody ever knew.
+    pub(super) generation: usize,
     /// Whether the fault that waits for `Complete` has struck.
     pub(super) struck: bool,
     print: u64,
@@ -185,7 +185,7 @@ impl<'a> World<'a> {
             queue: Queue::new(),
             seed,
             job,
-            spec: Arc::new(JobSpec { job, root, plan: plan_digest, home: home.clone() }),
+            spec: Arc::new(JobSpec { job, root, plan: plan_digest, home }),
             truth: Truth::default(),
             report: Report { seeds: 1, ..Report::default() },
             sent: BTreeMap::new(),
@@ -193,7 +193,7 @@ impl<'a> World<'a> {
             met: BTreeSet::new(),
             stated: BTreeMap::new(),
             views: Views::default(),
-            home: (0, home),
+            generation: 0,
             struck: false,
             print: seed,
             trace: Trace::new(watch),
@@ -250,13 +250,7 @@ impl<'a> World<'a> {
         self.report.executions = self.truth.executions.values().map(|all| all.len() as u64).sum();
         self.report.closed = self.truth.verdicts.len() as u64;
         self.report.virtual_time = self.now.since(Time::ZERO);
-        let keeps = |host: &&Host| {
-            host.alive && host.disk.iter().any(|record| matches!(record, Record::Home { .. }))
-        };
-        let group = self.home.1.iter().map(|life| &self.hosts[index(*life)]).enumerate();
-        let ranks = group.filter(|(_, host)| keeps(host)).map(|(rank, _)| rank).collect();
-        let quorum = formic_register::is_quorum(&ranks, self.home.1.len(), 0);
-        if self.truth.verdicts.is_empty() && !quorum {
+        if self.truth.verdicts.is_empty() && !self.could_decide() {
             self.report.waived = 1;
             return Ok(());
         }
