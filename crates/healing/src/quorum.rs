@@ -19,15 +19,9 @@ impl Healing {
     /// lost.
     pub fn margin(&self) -> Option<usize> {
         let watch = self.watch.as_ref().filter(|_| self.standing == Standing::Held)?;
-        let mut left = self.in_touch(watch);
-        let anchor = watch.view.anchor().map(|member| member.life.peer);
-        let mut order: Vec<PeerId> = left.iter().copied().collect();
-        order.sort_by_key(|peer| Some(*peer) != anchor);
-        let survives = |peer: &&PeerId| {
-            left.remove(*peer);
-            watch.view.is_quorum(&left)
-        };
-        Some(order.iter().take_while(survives).count())
+        // The anchor is among the first that are gone: then more than half of the view must be left.
+        let least = watch.view.members.len() / 2 + 1;
+        Some(self.in_touch(watch).len().saturating_sub(least))
     }
 
     /// Peers of the view that are neither condemned, nor mute, nor missed for long, this one included.

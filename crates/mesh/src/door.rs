@@ -10,8 +10,11 @@ use crate::{Record, Refusal};
 /// Knocks of one peer in a second.
 const KNOCKS_PER_SECOND: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
-/// The most lives that wait after a knock, and the most that wait after another's word.
-const WAITING_MAX: usize = 64;
+/// The most lives that wait after a knock, and the most that wait after another's word: half as many as healing
+/// takes into one view, less than 1 MiB of records at their limits.
+const WAITING_MAX: usize = 128;
+/// After which time whoever found the door full may knock again: the next view empties it.
+const FULL: Duration = Duration::from_millis(250);
 /// How long they wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most peers whose knocks are counted.
@@ -60,7 +63,7 @@ impl Door {
         }
         let knockers = self.waiting.values().filter(|waiting| waiting.knocked.is_some()).count();
         if known.is_none() && knockers >= WAITING_MAX {
-            return Err(busy(PATIENCE));
+            return Err(busy(FULL));
         }
         let (until, knocked) = (now + PATIENCE, Some(member.fate));
         self.waiting.insert(member.life, Waiting { record, knocked, until });

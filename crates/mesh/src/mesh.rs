@@ -45,6 +45,8 @@ pub struct Mesh {
     pub(crate) vitals: Vitals,
     pub(crate) random: Random,
     pub(crate) started: bool,
+    /// When the next deadline is.
+    wakes: Option<Time>,
     pub(crate) now: Time,
 }
 
@@ -108,6 +110,7 @@ impl Mesh {
             vitals: Vitals::new(),
             random,
             started: false,
+            wakes: None,
             now: Time::ZERO,
         })
     }
@@ -444,13 +447,18 @@ impl Protocol for Mesh {
             Input::Deadline => self.on_deadline(now, out),
         }
         self.now = now;
+        self.wakes = self.next_wake();
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        if !self.started {
-            return Some(self.now);
-        }
+        if self.started { self.wakes } else { Some(self.now) }
+    }
+}
+
+impl Mesh {
+    /// The earliest of all that waits. O(members): once per input, because it is asked for more often.
+    fn next_wake(&self) -> Option<Time> {
         let forget = self.departed.values().map(|it| it.since + self.config.forget_after).min();
         let inside = earliest(self.next_dial(), self.publisher.deadline(self.size()));
         let outside = earliest(self.search.deadline(), self.join.deadline());

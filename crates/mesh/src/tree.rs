@@ -74,12 +74,12 @@ pub(crate) enum Below {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tree {
     keys: BTreeMap<(u64, PeerId, Slot), Key>,
-    /// Hashes of the inner nodes.
-    inner: BTreeMap<Path, u64>,
+    /// Hashes of the inner nodes and of their children that have something below them: a function of `keys`.
+    hashes: BTreeMap<Path, u64>,
 }
 
 impl Tree {
-    /// Replaces the key of this owner and slot. O(depth x 16).
+    /// Replaces the key of this owner and slot. Hashes one leaf and `depth` nodes.
     pub(crate) fn insert(&mut self, key: Key) {
         let place = place(key.owner.peer, key.slot);
         self.keys.insert((place, key.owner.peer, key.slot), key);
@@ -121,9 +121,10 @@ impl Tree {
 
     /// 0: nothing below.
     fn hash(&self, path: Path) -> u64 {
-        if let Some(&hash) = self.inner.get(&path) {
-            return hash;
-        }
+        self.hashes.get(&path).copied().unwrap_or_else(|| self.leaf_hash(path))
+    }
+
+    fn leaf_hash(&self, path: Path) -> u64 {
         let mut bytes = Vec::new();
         for key in self.keys_below(path) {
             bytes.extend_from_slice(&key.owner.to_bytes());
@@ -134,20 +135,52 @@ impl Tree {
         if bytes.is_empty() { 0 } else { start(Digest::of(&[b"formic/leaf/1", &bytes])) }
     }
 
+    fn keep(&mut self, path: Path, hash: u64) {
+        match hash {
+            0 => self.hashes.remove(&path),
+            hash => self.hashes.insert(path, hash),
+        };
+    }
+
     /// Hashes anew what lies above a place, deepest first.
     fn refresh(&mut self, place: u64) {
         let mut depth = 0;
         while !self.is_leaf(Path::above(place, depth)) {
             depth += 1;
         }
-        // A node that has become a leaf, and what was below it.
-        for gone in depth..=DEPTH_MAX {
-            self.inner.remove(&Path::above(place, gone));
-        }
+        let leaf = Path::above(place, depth);
+        self.forget_below(leaf, place);
+        let hash = self.leaf_hash(leaf);
+        self.keep(leaf, hash);
         for depth in (0..depth).rev() {
             let path = Path::above(place, depth);
+            for digit in 0..16 {
+                let child = path.child(digit);
+                if !self.hashes.contains_key(&child) {
+                    let hash = self.leaf_hash(child);
+                    self.keep(child, hash);
+                }
+            }
             let bytes = self.children(path).map(u64::to_be_bytes).concat();
-            self.inner.insert(path, start(Digest::of(&[b"formic/node/1", &bytes])));
+            self.hashes.insert(path, start(Digest::of(&[b"formic/node/1", &bytes])));
+        }
+    }
+
+    /// What was hashed below a node that has become a leaf.
+    fn forget_below(&mut self, leaf: Path, place: u64) {
+        let kept = |digit| self.hashes.contains_key(&leaf.child(digit));
+        if leaf.depth >= DEPTH_MAX || !(0..16).any(kept) {
+            return;
+        }
+        let low = (leaf.digits, PeerId::from_bytes([0; 32]), Slot::MAIN);
+        let high = leaf.digits | leaf.below();
+        let places = self.keys.range(low..).map(|((place, ..), _)| *place);
+        let mut places: Vec<u64> = places.take_while(|place| *place <= high).collect();
+        places.push(place);
+        for place in places {
+            for depth in leaf.depth + 1..=DEPTH_MAX {
+                self.hashes.remove(&Path::above(place, depth));
+            }
         }
     }
 }
