@@ -320,6 +320,8 @@ pub struct Counters {
     pub misbehaved: u64,
     /// Links that came up.
     pub links_up: u64,
+    /// Packets that only asked whether a silent network is back; 0 where there is none.
+    pub pulses: u64,
 }
 
 /// Delivery between lives. Object safe: a driver holds `Arc<dyn Transport<Message>>`.

@@ -70,6 +70,7 @@ pub(crate) struct Counts {
     /// By kind.
     pub(crate) misbehaved: [AtomicU64; 5],
     pub(crate) links_up: AtomicU64,
+    pub(crate) pulses: AtomicU64,
 }
 
 /// Who is known and who waits for a link.

@@ -106,6 +106,7 @@ mod hello;
 mod limits;
 mod link;
 mod membership;
+mod pulse;
 mod quic;
 mod reader;
 mod runtime;

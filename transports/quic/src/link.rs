@@ -47,6 +47,8 @@ pub(crate) struct Link {
     pub(crate) waiting: [AtomicUsize; 4],
     /// Told when the consumer made room, by class.
     pub(crate) room: [Notify; 3],
+    /// Told when something went out or came in.
+    pub(crate) active: Notify,
     out: Mutex<Outbox>,
 }
 
@@ -99,6 +101,7 @@ impl Link {
             streams: AtomicU8::new(1 << Class::Control as u8),
             waiting: Default::default(),
             room: Default::default(),
+            active: Notify::new(),
             out: Mutex::new(out),
         }
     }

@@ -30,6 +30,7 @@ use crate::{
     endpoint::{Endpoint, Entry, hold},
     limits::Strangers,
     link::Link,
+    pulse::Control,
     tls,
 };
 
@@ -60,7 +61,8 @@ fn transport(config: &Config) -> TransportConfig {
         .receive_window(VarInt::from_u32(window.saturating_mul(4)))
         .send_window(u64::from(window) * 4)
         .datagram_receive_buffer_size(Some(64 << 10))
-        .datagram_send_buffer_size(64 << 10);
+        .datagram_send_buffer_size(64 << 10)
+        .congestion_controller_factory(Arc::new(Control::default()));
     transport
 }
 
@@ -338,6 +340,7 @@ impl<M: Serialize + DeserializeOwned + Send + 'static> Transport<M> for Quic<M> 
         counters.dropped_unreliable = read(&counts.dropped);
         counters.misbehaved = counts.misbehaved.iter().map(read).sum();
         counters.links_up = read(&counts.links_up);
+        counters.pulses = read(&counts.pulses);
         counters
     }
 }

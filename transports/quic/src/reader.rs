@@ -88,7 +88,11 @@ pub(crate) async fn read(
             link.room[class as usize].notified().await;
         }
         match recv.read_chunk(CHUNK, true).await {
-            Ok(Some(chunk)) => deframer.push(&chunk.bytes),
+            Ok(Some(chunk)) => {
+                deframer.push(&chunk.bytes);
+                // The sender may be told that it may send more.
+                link.active.notify_one();
+            }
             Ok(None) if deframer.is_empty() => return Ok(()),
             Ok(None) => return Err(CloseReason::Misbehaved(Misbehaviour::Decode)),
             Err(ReadError::ConnectionLost(_)) => return Ok(()),

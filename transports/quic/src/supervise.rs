@@ -11,7 +11,7 @@ use crate::{
     frame::Deframer,
     hello::reason,
     link::Link,
-    reader,
+    pulse, reader,
     writer::{Ended, Writer},
 };
 
@@ -38,9 +38,11 @@ pub(crate) async fn supervise(endpoint: Arc<Endpoint>, link: Arc<Link>, streams:
     tasks.spawn(async { control.await.map(|()| Ended::Disconnected) });
     let datagrams = reader::read_datagrams(Arc::clone(&endpoint), Arc::clone(&link));
     tasks.spawn(async { datagrams.await.map(|()| Ended::Disconnected) });
+    let watch = tasks.spawn(watched(pulse::watch(Arc::clone(&endpoint), Arc::clone(&link))));
 
     let end = serve(&endpoint, &link, &mut tasks).await;
     writer.abort();
+    watch.abort();
     // The connection is closed: its readers end when they have handed on what had arrived.
     while let Some(done) = tasks.join_next().await {
         if let Some(CloseReason::Misbehaved(kind)) = failed(done) {
@@ -48,6 +50,11 @@ pub(crate) async fn supervise(endpoint: Arc<Endpoint>, link: Arc<Link>, streams:
         }
     }
     down(&endpoint, &link, end);
+}
+
+async fn watched(watch: impl Future<Output = ()>) -> Done {
+    watch.await;
+    Ok(Ended::Disconnected)
 }
 
 /// Accepts streams until the connection is closed, by either side.

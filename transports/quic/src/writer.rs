@@ -87,6 +87,7 @@ impl Writer {
                 progress |= self.write_class(class, cx)?;
             }
             if progress {
+                self.link.active.notify_one();
                 continue;
             }
             let closing = self.link.out().closing();
@@ -139,8 +140,9 @@ impl Writer {
     fn write_datagrams(&mut self) {
         while self.link.connection.datagram_send_buffer_space() > crate::config::DATAGRAM_MAX + 2 {
             let Some(datagram) = self.link.out().take_datagram() else { return };
-            if self.link.connection.send_datagram(datagram).is_err() {
-                self.endpoint.count_dropped(1);
+            match self.link.connection.send_datagram(datagram) {
+                Ok(()) => self.link.active.notify_one(),
+                Err(_) => self.endpoint.count_dropped(1),
             }
         }
     }

@@ -70,7 +70,7 @@ pub(crate) struct Line {
 }
 
 /// The clock of all logs: microseconds since the machine booted, sleep included.
-fn boot_us() -> u64 {
+pub(crate) fn boot_us() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let part = |number: i64| u64::try_from(number).unwrap_or(0);
     part(now.tv_sec) * 1_000_000 + part(now.tv_nsec) / 1_000
@@ -94,9 +94,19 @@ impl Fleet {
     /// # Errors
     /// What went wrong; nothing is left running.
     pub(crate) fn start(count: u8) -> Result<Self, String> {
+        Self::start_over(count, 1_500)
+    }
+
+    /// The same over a network whose packets have at most `mtu` bytes.
+    ///
+    /// # Errors
+    /// What went wrong; nothing is left running.
+    pub(crate) fn start_over(count: u8, mtu: u16) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let epoch_us = boot_us();
-        let mut fleet = Self { net: Net::new(count + 1)?, folder, peers: Vec::new(), epoch_us };
+        let net = Net::new(count + 1)?;
+        net.limit(mtu)?;
+        let mut fleet = Self { net, folder, peers: Vec::new(), epoch_us };
         let ca = fleet.text("ca");
         sh(FORMIC, &["ca", "init", &ca])?;
         for client in [SUBMITTER, WATCHER] {

@@ -6,14 +6,49 @@
 //! ```
 
 use std::{
+    fs,
     net::Ipv4Addr,
-    process::{Command, Stdio},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
 };
 
-/// Namespaces that are gone when this is dropped, with all processes' network in them.
+/// Namespaces that are gone when this is dropped, or when this program ends in any other way, with all processes in them.
 pub(crate) struct Net {
     prefix: String,
     hosts: u8,
+    janitor: Child,
+}
+
+/// Ends the namespaces whose names begin with `$0`, and what runs in them.
+const SWEEP: &str = "for name in $(ip netns list | cut -d' ' -f1 | grep \"^$0\"); do \
+    ip netns pids $name | xargs -r kill -9; ip netns del $name; done";
+
+/// Sweeps when its stdin ends: that happens also when this program is killed. Ctrl-C does not reach it, because its
+/// process group is its own.
+fn janitor(prefix: &str) -> Result<Child, String> {
+    let script = format!("cat >/dev/null; {SWEEP}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, &format!("{prefix}-")]).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map_err(|error| format!("sh: {error}"))
+}
+
+/// Removes what programs like this one left behind that were killed together with their janitor.
+///
+/// # Errors
+/// The machine refused.
+pub(crate) fn sweep_stale() -> Result<(), String> {
+    for name in sh("ip", &["netns", "list"])?.lines() {
+        let Some((owner, _)) = name.strip_prefix("fx").and_then(|rest| rest.split_once('-')) else {
+            continue;
+        };
+        let is_ours = owner.parse::<u32>().is_ok();
+        let program = fs::read_to_string(format!("/proc/{owner}/comm")).unwrap_or_default();
+        if is_ours && program.trim() != "xtask" {
+            sh("sh", &["-c", SWEEP, &format!("fx{owner}-")])?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a program to its end.
@@ -52,7 +87,8 @@ impl Net {
     /// # Errors
     /// What the machine refused; nothing is left behind.
     pub(crate) fn new(hosts: u8) -> Result<Self, String> {
-        let net = Self { prefix: format!("fx{}", std::process::id()), hosts };
+        let prefix = format!("fx{}", std::process::id());
+        let net = Self { janitor: janitor(&prefix)?, prefix, hosts };
         let switch = net.switch();
         ip(&format!("netns add {switch}"))?;
         ip(&format!("-n {switch} link add br0 type bridge"))?;
@@ -69,6 +105,18 @@ impl Net {
             net.nft(host, "add chain inet faults in { type filter hook input priority 0; }")?;
         }
         Ok(net)
+    }
+
+    /// No packet of any host has more bytes than this.
+    ///
+    /// # Errors
+    /// The machine refused.
+    pub(crate) fn limit(&self, mtu: u16) -> Result<(), String> {
+        for host in 0..self.hosts {
+            ip(&format!("-n {} link set eth0 mtu {mtu}", self.name(host)))?;
+            ip(&format!("-n {} link set p{host} mtu {mtu}", self.switch()))?;
+        }
+        Ok(())
     }
 
     fn switch(&self) -> String {
@@ -151,9 +199,7 @@ fn rule(from: u8, percent: u32) -> String {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        for host in 0..self.hosts {
-            drop(ip(&format!("netns del {}", self.name(host))));
-        }
-        drop(ip(&format!("netns del {}", self.switch())));
+        drop(self.janitor.stdin.take());
+        self.janitor.wait().ok();
     }
 }

@@ -1,6 +1,6 @@
 //! Links through a relay that can be cut.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use formic_core::transport::{Address, ConnectError};
 use tokio::{net::UdpSocket, task::JoinSet};
@@ -115,4 +115,113 @@ async fn a_link_that_outlived_its_other_half_is_replaced_after_the_cut() {
     // By the goodbye, said again to its first packet after the cut, or by the new link: whichever is first.
     assert!(matches!(events[0], Event::Down { link, .. } if link == at_b), "{events:?}");
     assert_eq!(numbers(&events, Class::Data), [4]);
+}
+
+/// Both ends took so many pulses to find nobody.
+async fn pulsed(ends: [&End; 2], times: u64) {
+    let missing = || ends.iter().any(|end| end.counters().pulses < times);
+    let pulses = async {
+        while missing() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WATCHDOG, pulses).await.expect("a dark link is pulsed");
+}
+
+/// What the ends of a link agree on while they exchange numbers.
+#[derive(Default)]
+struct Course {
+    /// The cut is over: nothing more is sent.
+    healed: AtomicBool,
+    /// How many each end sent in all, and 1 more; 0 as long as it sends.
+    sent: [AtomicUsize; 2],
+}
+
+/// Sends numbers as long as the course goes, and collects those of the other end until all are there.
+async fn exchange(end: &End, link: LinkId, (at, course): (usize, &Course)) -> Vec<Event<Message>> {
+    let (mut seen, mut sent) = (Vec::new(), 0);
+    loop {
+        let sending = !course.healed.load(Ordering::SeqCst);
+        while sending && end.try_send(link, Class::Data, (sent, vec![9; 200])).is_ok() {
+            sent += 1;
+        }
+        if !sending {
+            course.sent[at].store(usize::try_from(sent).unwrap() + 1, Ordering::SeqCst);
+        }
+        let mut out = Vec::new();
+        let polled = poll_fn(|cx| end.poll_events(cx, &mut out, 256));
+        // The course changes without an event.
+        drop(tokio::time::timeout(Duration::from_millis(5), polled).await);
+        seen.append(&mut out);
+        let all = course.sent[1 - at].load(Ordering::SeqCst);
+        let done = course.sent[at].load(Ordering::SeqCst) > 0;
+        if done && all > 0 && numbers(&seen, Class::Data).len() >= all - 1 {
+            return seen;
+        }
+    }
+}
+
+/// Numbered streams both ways over a link whose network is cut while they are full: the link stays, nothing is lost,
+/// doubled or out of order, and both ends go on asking for the network instead of waiting longer and longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_outlives_a_cut_without_loss_or_duplicates() {
+    let [a, b] = [peer(1, 1).await, peer(2, 1).await];
+    let relay = Relay::to(&b).await;
+    let at_a = a.connect(b.local().peer, &[relay.address.clone()]).await.unwrap();
+    up(&a).await;
+    let (at_b, _) = up(&b).await;
+    let course = Course::default();
+    let weather = async {
+        while a.counters().received[1] < 1_000 || b.counters().received[1] < 1_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        relay.cut();
+        // Some 2 s: QUIC's own probes are a second and more apart by then.
+        pulsed([&a, &b], 10).await;
+        let count = || [&a, &b].map(|end| (end.counters().received[1], end.counters().pulses));
+        let before = count();
+        relay.heal();
+        while count().iter().zip(&before).any(|(now, before)| now.0 <= before.0 + 1_000) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for (now, before) in count().iter().zip(&before) {
+            // The first is heard, and the other end's echo is answered.
+            assert!(now.1 <= before.1 + 4, "{before:?}, then {now:?}");
+        }
+        course.healed.store(true, Ordering::SeqCst);
+    };
+    let both = async {
+        let of_a = exchange(&a, at_a, (0, &course));
+        tokio::join!(of_a, exchange(&b, at_b, (1, &course)), weather)
+    };
+    let (at_a, at_b, ()) = tokio::time::timeout(WATCHDOG, both).await.expect("it goes on");
+    for (end, events, all) in [(&a, at_a, &course.sent[1]), (&b, at_b, &course.sent[0])] {
+        assert_eq!(downs(&events), []);
+        let all = u64::try_from(all.load(Ordering::SeqCst)).unwrap() - 1;
+        assert!(all >= 1_000 && numbers(&events, Class::Data).into_iter().eq(0..all));
+        assert_eq!(end.counters().links_up, 1);
+    }
+}
+
+/// Only who has something to say asks whether it can be heard, and only while it cannot.
+#[tokio::test]
+async fn an_idle_link_is_not_pulsed_in_a_cut() {
+    let [a, b] = [peer(1, 1).await, peer(2, 1).await];
+    let relay = Relay::to(&b).await;
+    let at_a = a.connect(b.local().peer, &[relay.address.clone()]).await.unwrap();
+    up(&a).await;
+    up(&b).await;
+    send(&a, at_a, Class::Control, (1, vec![])).await;
+    until(&b, is_message).await;
+    // It is acknowledged, and both ends rest.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    relay.cut();
+    let before = [a.counters().pulses, b.counters().pulses];
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!([a.counters().pulses, b.counters().pulses], before);
+    send(&a, at_a, Class::Control, (2, vec![])).await;
+    pulsed([&a, &a], before[0] + 3).await;
+    assert_eq!(b.counters().pulses, before[1]);
+    relay.heal();
+    assert_eq!(numbers(&until(&b, is_message).await, Class::Control), [2]);
 }
