@@ -17,7 +17,7 @@ pub enum Exit {
     NoQuorum,
     /// 5: timeout.
     Timeout,
-    /// 7: the certificate does not verify.
+    /// 7: the certificate does not verify, or the peers and `--mesh-key` are of different authorities or out of time.
     BadCertificate,
     /// 127: an agent's program did not start (the hidden `__exec` only, as shells do).
     NotStarted,

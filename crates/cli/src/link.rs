@@ -237,11 +237,15 @@ pub(crate) fn unreachable(error: &formic::ClientError) -> Stop {
     let exit = match error {
         formic::ClientError::Plan(_) => Exit::Usage,
         formic::ClientError::UnknownJob { .. } => Exit::Usage,
+        formic::ClientError::Connect(why) if why.flaw().is_some() => Exit::BadCertificate,
         _ => Exit::NoQuorum,
     };
     let hint = match error {
         formic::ClientError::Unreachable { .. } => {
             " (members of a mesh with certificates answer only to --mesh-key of the same authority)"
+        }
+        formic::ClientError::Connect(why) if why.flaw().is_some() => {
+            " (--mesh-key has to be of the authority that the peers' certificates are of, and in its time: formic ca issue)"
         }
         _ => "",
     };

@@ -148,6 +148,9 @@ pub enum CloseReason {
         /// The newest version the other side speaks.
         theirs: u16,
     },
+    /// The other side does not take this side's certificate.
+    #[error("it is not let in: {0}")]
+    NotAdmitted(Flaw),
     /// The peer did not say Hello in time.
     #[error("no hello in time")]
     HelloTimeout,
@@ -157,6 +160,24 @@ pub enum CloseReason {
     /// Shared fate: dropped, panicked or killed. Proof of death.
     #[error("the peer is gone")]
     Gone,
+}
+
+/// What is wrong with a membership certificate, in the eyes of who is shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// Its time is over, or has not begun, by the clock of who is shown it.
+    #[error("its certificate is over, or not yet valid")]
+    Expired,
+    /// It is of another authority.
+    #[error("its certificate is of another mesh's authority")]
+    Foreign,
+    /// There is none: one side runs with certificates, the other without.
+    #[error("no certificate of the mesh was shown")]
+    Missing,
+    /// All else: it is damaged, or of another key than who shows it has.
+    #[error("its certificate is not valid")]
+    Invalid,
 }
 
 /// How a peer broke the transport's rules.
@@ -273,9 +294,29 @@ pub enum ConnectError {
     /// The other side refused the link.
     #[error("refused: {0}")]
     Refused(CloseReason),
+    /// Who answers is not let in by this side.
+    #[error("{address} is no member of this mesh: {flaw}")]
+    Untrusted {
+        /// Where it answers.
+        address: Address,
+        /// What is wrong with what it showed.
+        flaw: Flaw,
+    },
     /// The transport was shut down. The caller's fault.
     #[error("the transport is shut down")]
     ShutDown,
+}
+
+impl ConnectError {
+    /// What is wrong with a certificate, this side's or the other's: dialling again changes nothing.
+    pub const fn flaw(&self) -> Option<Flaw> {
+        match self {
+            Self::Untrusted { flaw, .. } | Self::Refused(CloseReason::NotAdmitted(flaw)) => {
+                Some(*flaw)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why a transport did not begin a new life. Nothing was changed.

@@ -286,6 +286,7 @@ impl Driver {
         match arrival {
             Arrival::Events(events) => events.into_iter().for_each(|event| self.on_link(event)),
             Arrival::DialFailed(failed) => {
+                self.wire.tell_flaw(&failed);
                 let (peer, addresses) = (failed.peer, failed.addresses);
                 self.inputs.push_back(Input::DialFailed { peer, addresses });
             }

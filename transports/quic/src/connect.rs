@@ -7,7 +7,7 @@ use formic_core::{
     PeerId,
     transport::{Address, CloseReason, ConnectError, LinkId},
 };
-use quinn::{Connection, VarInt};
+use quinn::{Connection, ConnectionError, VarInt};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -108,12 +108,16 @@ async fn first(
     while let Some(tried) = tries.join_next().await {
         match tried {
             Ok(Ok(connection)) => return Ok(connection),
-            // Somebody else at one address says more than nobody at another.
-            Ok(Err(error)) if !matches!(failure, ConnectError::WrongPeer { .. }) => failure = error,
+            // Somebody who says no at one address says more than nobody at another.
+            Ok(Err(error)) if !says_why(&failure) => failure = error,
             _ => {}
         }
     }
     Err(failure)
+}
+
+fn says_why(failure: &ConnectError) -> bool {
+    matches!(failure, ConnectError::WrongPeer { .. }) || failure.flaw().is_some()
 }
 
 async fn handshake(
@@ -128,7 +132,14 @@ async fn handshake(
     let fits = |remote: &SocketAddr| remote.is_ipv4() == own.is_ipv4();
     let remote = found.into_iter().find(fits).ok_or_else(unreachable)?;
     let connecting = endpoint.quinn.connect(remote, tls::SERVER_NAME).map_err(|_| unreachable())?;
-    let connection = connecting.await.map_err(|_| unreachable())?;
+    let connection = connecting.await.map_err(|error| match (tls::flaw(&error), error) {
+        // Said by the other side: it will not have this one.
+        (Some(flaw), ConnectionError::ConnectionClosed(_)) => {
+            ConnectError::Refused(CloseReason::NotAdmitted(flaw))
+        }
+        (Some(flaw), _) => ConnectError::Untrusted { address: address.clone(), flaw },
+        _ => unreachable(),
+    })?;
     let found = tls::peer(&connection).ok_or_else(unreachable)?;
     match expected {
         Some(expected) if found != expected => {

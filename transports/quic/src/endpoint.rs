@@ -10,6 +10,7 @@ use core::{
 };
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use formic_core::{
     Incarnation, Life, PeerId,
     transport::{
-        Class, CloseReason, ConnectError, Direction, Lanes, LinkId, Misbehaviour, RenewError,
+        Class, CloseReason, ConnectError, Direction, Flaw, Lanes, LinkId, Misbehaviour, RenewError,
     },
 };
 use tokio::{
@@ -71,6 +72,8 @@ pub(crate) struct Counts {
     pub(crate) misbehaved: [AtomicU64; 5],
     pub(crate) links_up: AtomicU64,
     pub(crate) pulses: AtomicU64,
+    /// By flaw.
+    pub(crate) flaws: [AtomicU64; 4],
 }
 
 /// Who is known and who waits for a link.
@@ -284,6 +287,24 @@ impl Endpoint {
         }
         tracing::debug!(%reason, remote = %connection.remote_address(), "connection refused");
         disconnect(connection, reason);
+    }
+
+    /// A handshake failed because of a certificate. Logged when the count doubles: strangers do not fill a disk.
+    pub(crate) fn count_flaw(
+        &self,
+        remote: SocketAddr,
+        flaw: Flaw,
+        error: &quinn::ConnectionError,
+    ) {
+        let count = self.counts.flaws[flaw as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        if !count.is_power_of_two() {
+            return;
+        }
+        if matches!(error, quinn::ConnectionError::ConnectionClosed(_)) {
+            tracing::warn!(%remote, %flaw, count, "who dialled does not let this peer in");
+        } else {
+            tracing::warn!(%remote, %flaw, count, "who dialled is not let in");
+        }
     }
 
     fn push_change(&self, change: Entry) {

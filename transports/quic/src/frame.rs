@@ -3,7 +3,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use formic_core::{
-    transport::{Class, CloseReason, Misbehaviour},
+    transport::{Class, CloseReason, Flaw, Misbehaviour},
     wire,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -201,6 +201,7 @@ pub(crate) fn close_code(reason: CloseReason) -> (u32, [u8; 2]) {
         CloseReason::StaleLife => (6, [0; 2]),
         CloseReason::DuplicateIdentity => (7, [0; 2]),
         CloseReason::VersionMismatch { .. } => (8, wire::VERSION.to_be_bytes()),
+        CloseReason::NotAdmitted(flaw) => (11, [0, flaw as u8]),
         CloseReason::HelloTimeout => (13, [0; 2]),
         CloseReason::Misbehaved(kind) => (14, [0, kind as u8]),
         CloseReason::Gone => (15, [0; 2]),
@@ -219,6 +220,12 @@ pub(crate) fn reason_of(code: u64, detail: &[u8]) -> CloseReason {
         5 | 6 => CloseReason::StaleLife,
         7 => CloseReason::DuplicateIdentity,
         8 => CloseReason::VersionMismatch { theirs: detail },
+        11 => CloseReason::NotAdmitted(match detail {
+            0 => Flaw::Expired,
+            1 => Flaw::Foreign,
+            2 => Flaw::Missing,
+            _ => Flaw::Invalid,
+        }),
         13 => CloseReason::HelloTimeout,
         14 => CloseReason::Misbehaved(match detail {
             0 => Misbehaviour::Decode,

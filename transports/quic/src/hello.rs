@@ -30,7 +30,7 @@ pub(crate) fn reason(error: &ConnectionError) -> CloseReason {
         ConnectionError::ApplicationClosed(close) => {
             frame::reason_of(close.error_code.into_inner(), &close.reason)
         }
-        _ => CloseReason::Lost,
+        error => tls::flaw(error).map_or(CloseReason::Lost, CloseReason::NotAdmitted),
     }
 }
 
@@ -89,10 +89,18 @@ impl Drop for Answered<'_> {
 
 /// Answers one connection, and serves the link that comes of it.
 pub(crate) async fn greet(endpoint: Arc<Endpoint>, incoming: quinn::Incoming, mut open: Opened) {
+    let remote = incoming.remote_address();
     let Ok(connecting) = incoming.accept() else { return };
-    // A handshake that fails proves nothing about anybody.
-    let Ok(Ok(connection)) = timeout(endpoint.config.hello_timeout, connecting).await else {
-        return;
+    let connection = match timeout(endpoint.config.hello_timeout, connecting).await {
+        Ok(Ok(connection)) => connection,
+        // A handshake that fails proves nothing about anybody, but the user of the stranger may ask why.
+        Ok(Err(error)) => {
+            if let Some(flaw) = tls::flaw(&error) {
+                endpoint.count_flaw(remote, flaw, &error);
+            }
+            return;
+        }
+        Err(_) => return,
     };
     match welcome(&endpoint, &connection).await {
         Ok((link, streams)) => {

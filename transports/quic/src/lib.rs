@@ -15,6 +15,10 @@
 //! consumer's thread; the endpoint's own thread does only cryptography and framing. An idle link
 //! has no timer but QUIC's idle timeout.
 //!
+//! While something is unacknowledged and nothing is heard, a link sends a pulse every 200 ms (an empty datagram, also when
+//! its window is used up): a network that was cut is noticed to be back within one of them, where QUIC's own probes are as
+//! far apart as the outage was long.
+//!
 //! ```
 //! use std::{future::poll_fn, sync::Arc};
 //! use formic_core::{Incarnation, Life, transport::{Class, Event, Transport as _}};
@@ -80,11 +84,16 @@
 //!   asked to prove its address without any state; one address keeps 8; garbage, replayed packets and floods of
 //!   messages reach nobody; links that are up and newcomers go on, and [`Quic::strangers`] counts it all
 //!   (`tests::abuse`, `limits::tests`).
+//! - A cut that is shorter than the idle timeout costs a link nothing: streams that were full go on in order, without loss
+//!   or duplicates, within a few pulses of the heal (`tests::outage::a_link_outlives_a_cut_without_loss_or_duplicates`;
+//!   between hosts `cargo xtask hosts reconnect`). An idle link is not pulsed.
+//! - Who is refused because of a certificate is told what is wrong with it, whichever side refuses, and the other side
+//!   counts and logs it (`tests::membership`).
 //! - `close` and `shutdown` deliver what was accepted (`tests::lives`).
 //!
 //! **Limits.** A certificate is not taken back before it ends. The `formic` program has no authority and binds
 //! loopback. A peer that dies without a word is noticed by the idle timeout or by its
-//! next life. A lost connection is the end of its link: nothing is resumed. There is no limit on the
+//! next life. A lost connection is the end of its link: nothing is resumed after an outage longer than the idle timeout. There is no limit on the
 //! number of peers known: whoever makes keys is remembered by 32 bytes and a life for each that said Hello,
 //! at the rate of its address. Packets that are not QUIC are dropped and not counted. A message of `Unreliable`
 //! has at most 1,100 bytes.

@@ -87,6 +87,9 @@ pub struct Strangers {
     pub failed: u64,
     /// Handshakes of proved peers that were refused, or said no Hello in time.
     pub refused: u64,
+    /// Of the failed, those that came to nothing because of a certificate, this side's or the other's, by
+    /// [`Flaw`](formic_core::transport::Flaw): expired, foreign, missing, invalid.
+    pub flaws: [u64; 4],
     /// Sources that were asked to prove their address.
     pub retried: u64,
     /// Ignored: too many handshakes were open.

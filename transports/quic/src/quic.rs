@@ -120,7 +120,9 @@ impl<M> Quic<M> {
     pub fn strangers(&self) -> Strangers {
         let misbehaved = &self.endpoint.counts.misbehaved;
         let misbehaved = misbehaved.each_ref().map(|count| count.load(Ordering::Relaxed));
-        Strangers { misbehaved, ..self.endpoint.gate().seen() }
+        let flaws =
+            self.endpoint.counts.flaws.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Strangers { misbehaved, flaws, ..self.endpoint.gate().seen() }
     }
 
     #[cfg(test)]

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use formic_core::PeerId;
+use formic_core::{PeerId, transport::Flaw};
 use formic_identity::{PublicKey, SecretKey};
 use quinn::{
-    ClientConfig, Connection, ServerConfig,
+    ClientConfig, Connection, ConnectionError, ServerConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, DigitallySignedStruct, DistinguishedName, Error,
+    RootCertStore, SignatureScheme,
     client::{
         AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -262,6 +262,31 @@ pub(crate) fn client(proof: Proof) -> Result<ClientConfig, BindError> {
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).map_err(refused)?)))
+}
+
+/// What is wrong with a certificate, if that is why a connection ended: the TLS alert says so, ours or the other side's.
+pub(crate) fn flaw(error: &ConnectionError) -> Option<Flaw> {
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+        _ => return None,
+    };
+    // RFC 9001 section 4.8: alerts are 0x100 and above.
+    let alert = AlertDescription::from(u8::try_from(code.checked_sub(0x100)?).ok()?);
+    match alert {
+        AlertDescription::CertificateExpired => Some(Flaw::Expired),
+        AlertDescription::UnknownCA => Some(Flaw::Foreign),
+        // Raw keys and certificates have no way to authenticate in common.
+        AlertDescription::CertificateRequired
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::UnsupportedCertificate => Some(Flaw::Missing),
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError
+        | AlertDescription::AccessDenied => Some(Flaw::Invalid),
+        _ => None,
+    }
 }
 
 /// Who is at the other end of an established connection. The verifier has already judged what was shown.

@@ -164,8 +164,10 @@ async fn only_members_of_the_authority_are_linked() {
     while members().await < 2 {
         tokio::time::sleep(core::time::Duration::from_millis(20)).await;
     }
-    status("client-theirs").await.exit(4);
-    world.formic(&["status", "--join", &seed]).await.exit(4);
+    let foreign = status("client-theirs").await.exit(7);
+    assert!(foreign.stderr.contains("of another mesh's authority"), "{foreign:?}");
+    let bare = world.formic(&["status", "--join", &seed]).await.exit(7);
+    assert!(bare.stderr.contains("no certificate of the mesh"), "{bare:?}");
     assert_eq!(members().await, 2, "the third peer is of another authority");
 
     let swapped = world.formic(&["peer", "--state", "d", "--mesh-key", "a.json"]).await.exit(2);

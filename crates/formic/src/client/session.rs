@@ -9,7 +9,7 @@ use std::{
 use formic_completion::Verdict;
 use formic_core::{
     Descriptor, Digest, Epoch, JobId, Life, PeerId, Time, View, earliest,
-    transport::{Address, CloseReason, Event as LinkEvent, Transport},
+    transport::{Address, CloseReason, ConnectError, Event as LinkEvent, Transport},
 };
 use formic_node::{Message, Reply, Request as Question, Status};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +31,8 @@ const ASK: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_millis(1_500);
 /// Without a contact for so long, requests fail.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same if somebody answered and one of the two certificates was refused; others may answer meanwhile.
+const FLAWED_PATIENCE: Duration = Duration::from_secs(2);
 /// How many members must not know a job before it counts as unknown: a home peer may be the last one asked.
 const UNKNOWN_MAX: usize = 8;
 /// Verdicts kept for a `wait` that comes later.
@@ -68,6 +70,8 @@ pub(super) struct Session {
     lost: Option<PeerId>,
     /// Since when there has been no contact.
     alone_since: Time,
+    /// Why somebody who answered is no contact: a certificate, which time does not mend.
+    flawed: Option<ConnectError>,
     next_request: u64,
     submitted: BTreeMap<u64, To<ClientJob>>,
     waits: BTreeMap<JobId, Wait>,
@@ -109,6 +113,7 @@ impl Session {
             next_ask: None,
             heard: clock.now(),
             alone_since: clock.now(),
+            flawed: None,
             next_request: 0,
             submitted: BTreeMap::new(),
             waits: BTreeMap::new(),
@@ -240,6 +245,9 @@ impl Session {
                     let addresses = failed.addresses.clone();
                     drop(reply.send(Err(ClientError::Unreachable { addresses })));
                 }
+                if failed.error.flaw().is_some() {
+                    self.flawed = Some(failed.error);
+                }
                 if self.contact.is_none() {
                     self.dial_next();
                 }
@@ -281,6 +289,7 @@ impl Session {
             return;
         }
         self.contact = Some(life);
+        self.flawed = None;
         self.next_dial = None;
         self.heard = self.clock.now();
         self.next_ask = Some(self.heard + ASK);
@@ -420,7 +429,9 @@ impl Session {
             self.next_dial = Some(now + STAGGER);
             return;
         }
-        if now.since(self.alone_since) >= PATIENCE {
+        // A certificate that is not taken will not be taken later.
+        let patience = if self.flawed.is_some() { FLAWED_PATIENCE } else { PATIENCE };
+        if now.since(self.alone_since) >= patience {
             self.give_up();
         }
         self.begin_round();
@@ -429,7 +440,11 @@ impl Session {
 
     /// All that wait for a contact are told that there is none.
     fn give_up(&mut self) {
-        let unreachable = || ClientError::Unreachable { addresses: self.seeds.clone() };
+        let flawed = self.flawed.take();
+        let unreachable = || match &flawed {
+            Some(error) => ClientError::Connect(error.clone()),
+            None => ClientError::Unreachable { addresses: self.seeds.clone() },
+        };
         for wait in core::mem::take(&mut self.waits).into_values() {
             for reply in wait.replies {
                 drop(reply.send(Err(unreachable())));

@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 const BATCH: usize = 256;
 /// Messages that wait for one link and class; more are dropped, the protocols send again.
 const QUEUE_MAX: usize = 65_536;
+/// So many refusals of dials are told.
+const TOLD_MAX: usize = 64;
 /// Dials to stale addresses that one dial outlasts.
 const STALE_DIALS: u32 = 3;
 const CLASSES: [Class; 4] = [Class::Control, Class::Data, Class::Bulk, Class::Unreliable];
@@ -32,6 +34,8 @@ pub(crate) struct Wire {
     chores: JoinSet<Chore>,
     events: Vec<Event<Message>>,
     dropped: u64,
+    /// Refusals that were told.
+    told: BTreeSet<String>,
 }
 
 struct Link {
@@ -43,9 +47,11 @@ struct Link {
 }
 
 /// A dial that did not come up.
+#[derive(Debug)]
 pub(crate) struct DialFailed {
     pub(crate) peer: Option<PeerId>,
     pub(crate) addresses: Vec<Address>,
+    pub(crate) error: ConnectError,
 }
 
 /// What came of something done in the background.
@@ -75,6 +81,19 @@ impl Wire {
             chores: JoinSet::new(),
             events: Vec::new(),
             dropped: 0,
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Tells the user, once, of a dial that failed because of a certificate: time will not mend it.
+    pub(crate) fn tell_flaw(&mut self, failed: &DialFailed) {
+        if failed.error.flaw().is_none() || self.told.len() >= TOLD_MAX {
+            return;
+        }
+        let at: Vec<String> = failed.addresses.iter().map(ToString::to_string).collect();
+        let (at, error) = (at.join(", "), &failed.error);
+        if self.told.insert(format!("{at} {error}")) {
+            tracing::warn!(%at, %error, "no link");
         }
     }
 
@@ -178,7 +197,7 @@ impl Wire {
                 Ok(()) => Chore::Done,
                 Err(error) => {
                     tracing::debug!(?peer, ?addresses, %error, "dial failed");
-                    Chore::DialFailed(DialFailed { peer, addresses })
+                    Chore::DialFailed(DialFailed { peer, addresses, error })
                 }
             }
         });

@@ -42,6 +42,10 @@
 //! Of the clients of one file one runs at a time, and the clocks of the hosts where it runs must agree: a peer answers no client
 //! whose clock is behind the one it had before.
 //!
+//! Who is refused learns why, and so does who refuses: the certificate is over, or of another authority, or there is none, or it
+//! is not valid. `formic peer` warns, commands that ask a mesh end with exit code 7, a library sees
+//! `ConnectError::Untrusted` (this side refuses) or `ConnectError::Refused(CloseReason::NotAdmitted)` (the other side does).
+//!
 //! There is no revocation: certificates end. One that ended opens no new link; a link that is up stays up. An authority cannot be
 //! renewed: before its time is over, make another one, and give every peer a certificate of it.
 //!

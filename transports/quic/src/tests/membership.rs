@@ -1,6 +1,6 @@
 //! Certificates of a mesh's authority: members are linked, also beyond loopback, and nobody else is.
 
-use formic_core::transport::{Address, ConnectError};
+use formic_core::transport::{Address, ConnectError, Flaw};
 
 use super::*;
 use crate::{Authority, BindError, Membership, MembershipError, tls};
@@ -21,21 +21,31 @@ async fn member(by: &Authority, number: u8) -> End {
     Quic::bind(certified(by, number)).await.unwrap()
 }
 
-/// Both directions of a dial fail, and no link comes of it.
-async fn never_link(a: &End, b: &End) {
-    for (from, to) in [(a, b), (b, a)] {
-        let dialed = from.connect(to.local().peer, &to.addresses()).await;
-        let refused = matches!(
-            dialed,
-            Err(ConnectError::Unreachable(_) | ConnectError::Refused(_) | ConnectError::Timeout)
-        );
-        assert!(refused, "{dialed:?}");
+/// Who refuses a dial.
+#[derive(Clone, Copy)]
+enum By {
+    Dialer,
+    Acceptor,
+}
+
+/// Both directions of a dial fail, from a and from b, no link comes of it, and both sides know why.
+async fn never_link(a: &End, b: &End, (flaw, by): (Flaw, [By; 2])) {
+    for (from, to, by) in [(a, b, by[0]), (b, a, by[1])] {
+        let address = to.addresses().remove(0);
+        let why = match by {
+            By::Dialer => ConnectError::Untrusted { address: address.clone(), flaw },
+            By::Acceptor => ConnectError::Refused(CloseReason::NotAdmitted(flaw)),
+        };
+        assert_eq!(from.connect(to.local().peer, &[address]).await, Err(why));
+        while to.strangers().open > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut flaws = [0; 4];
+        flaws[flaw as usize] = 1;
+        assert_eq!(to.strangers().flaws, flaws);
     }
     for end in [a, b] {
         assert_eq!(end.counters().links_up, 0);
-        while end.strangers().open > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
         assert_eq!((end.strangers().begun, end.strangers().failed), (1, 1));
     }
 }
@@ -67,13 +77,15 @@ async fn members_of_one_key_link_whenever_they_were_admitted() {
 
 #[tokio::test]
 async fn members_of_another_mesh_are_refused() {
-    never_link(&member(&authority(50), 1).await, &member(&authority(51), 2).await).await;
+    let [a, b] = [member(&authority(50), 1).await, member(&authority(51), 2).await];
+    never_link(&a, &b, (Flaw::Foreign, [By::Dialer; 2])).await;
 }
 
 /// A member shows its certificate to nobody who has none, and links with nobody who has none.
 #[tokio::test]
 async fn keys_without_a_certificate_are_refused() {
-    never_link(&member(&authority(50), 1).await, &peer(2, 1).await).await;
+    let [a, b] = [member(&authority(50), 1).await, peer(2, 1).await];
+    never_link(&a, &b, (Flaw::Missing, [By::Acceptor; 2])).await;
 }
 
 #[tokio::test]
@@ -83,7 +95,8 @@ async fn a_certificate_that_is_over_is_refused() {
     over.membership = Some(mesh.admit(&secret(1).public(), Duration::ZERO).unwrap());
     // Certificates count whole seconds.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    never_link(&Quic::bind(over).await.unwrap(), &member(&mesh, 2).await).await;
+    let [a, b] = [Quic::bind(over).await.unwrap(), member(&mesh, 2).await];
+    never_link(&a, &b, (Flaw::Expired, [By::Acceptor, By::Dialer])).await;
 }
 
 /// Certificates are no secret: without the key they prove nothing.
