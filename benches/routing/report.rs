@@ -1,7 +1,8 @@
 //! The same as JSON, with when and on what it was measured.
 
-use std::{fs, thread, time::SystemTime};
+use std::{fs, thread};
 
+use formic_benches::date::today;
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,7 +32,7 @@ pub(crate) fn write(path: &str, plan: &Plan, rows: &[Measured]) -> Result<(), st
         "schema": 1,
         "suite": "routing",
         "time": "virtual",
-        "date": date(),
+        "date": today(),
         "machine": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "cores": cores },
         "seeds": { "first": plan.first, "ten_peers": plan.seeds, "hundred_peers": plan.large },
         "goals": goals,
@@ -66,32 +67,4 @@ fn row(measured: &Measured) -> Value {
 
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
-}
-
-/// Today in UTC, by the days since 1970 (Hinnant, `civil_from_days`).
-fn date() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    civil(since.map_or(0, |span| span.as_secs() / 86_400))
-}
-
-fn civil(days: u64) -> String {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn days_are_dates() {
-        assert_eq!(super::civil(0), "1970-01-01");
-        assert_eq!(super::civil(19_782), "2024-02-29");
-        assert_eq!(super::civil(20_454), "2026-01-01");
-    }
 }

@@ -25,6 +25,7 @@
 //! **Sources.** Dijkstra and Scholten 1980 for the comparator `textbook counters`. Das, Gupta, Motivala
 //! 2002 for SWIM, which foca implements.
 
+pub mod date;
 pub mod pairs;
 
 use core::time::Duration;

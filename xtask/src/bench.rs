@@ -9,6 +9,7 @@ const SEEDS: u64 = 200;
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let seeds = match words {
+        ["consensus", rest @ ..] => return program("consensus", rest),
         ["detect", rest @ ..] => return program("detect", rest),
         ["messages", rest @ ..] => return program("messages", rest),
         ["routing", rest @ ..] => return program("routing", rest),

@@ -21,6 +21,8 @@ usage: cargo xtask COMMAND
   bench completion [--seeds N]
                            our completion beside the published ones: what they cost, and which fault
                            breaks which (N runs per cell, default 200)
+  bench consensus [--quick] decisions over their cryptography, certificates, tickets, messages; --out STEM
+                           writes STEM.md and STEM.json
   bench detect [--quick | --tune]
                            failure detectors beside each other, in virtual time
   bench messages [--quick] messages per second beside tokio channels, kameo, ractor and bare quinn;

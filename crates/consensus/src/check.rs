@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Body, Certificate, Electorate, Evidence, InstanceId, Message, Misbehaviour, Propose, PublicKey,
-    Rank, SEAL_MAX, Seal, Signed, Statement, Submission, Vote, message::CERTIFICATES_MAX,
+    Body, Certificate, Electorate, Evidence, InstanceId, Known, Message, Misbehaviour, Propose,
+    PublicKey, Rank, SEAL_MAX, Seal, Signed, Statement, Submission, Vote,
+    message::CERTIFICATES_MAX,
 };
 
 /// A message whose every signature was checked: [`Roster::check`] is the only way to one.
@@ -53,21 +54,33 @@ impl<K: PublicKey> Roster<K> {
     /// # Errors
     /// [`Misbehaviour`]: what no honest peer sends. Nothing changes anywhere.
     pub fn check(&self, message: Message) -> Result<Verified, Misbehaviour> {
+        self.check_known(message, &mut Known::new(0))
+    }
+
+    /// As [`Roster::check`], without checking a second time what is `known` to be good. The result is the same.
+    ///
+    /// # Errors
+    /// [`Misbehaviour`]: what no honest peer sends. Nothing changes anywhere.
+    pub fn check_known(
+        &self,
+        message: Message,
+        known: &mut Known,
+    ) -> Result<Verified, Misbehaviour> {
         match &message {
-            Message::Submission(submission) => self.submission(submission).map(drop)?,
+            Message::Submission(submission) => self.submission(submission, known).map(drop)?,
             Message::Ballot(pair) => {
                 let (submission, signed) = &**pair;
-                if self.submission(submission)? != signed.instance {
+                if self.submission(submission, known)? != signed.instance {
                     return Err(Misbehaviour::WrongInstance);
                 }
-                self.is(signed, |statement| matches!(statement, Statement::Ballot(_)))?;
+                self.is(signed, known, |statement| matches!(statement, Statement::Ballot(_)))?;
             }
-            Message::Statement(signed) => self.is(signed, |statement| {
+            Message::Statement(signed) => self.is(signed, known, |statement| {
                 matches!(statement, Statement::Timeout | Statement::Vote(_))
             })?,
-            Message::Propose(propose) => self.propose(propose)?,
-            Message::Certificate(certificate) => self.certificate(certificate)?,
-            Message::Evidence(evidence) => self.evidence(evidence).map(drop)?,
+            Message::Propose(propose) => self.propose(propose, known)?,
+            Message::Certificate(certificate) => self.quorum(certificate, known)?,
+            Message::Evidence(evidence) => self.evidence(evidence, known).map(drop)?,
             Message::Want(_, rounds) if rounds.len() > CERTIFICATES_MAX => {
                 return Err(Misbehaviour::TooMany { found: rounds.len(), max: CERTIFICATES_MAX });
             }
@@ -81,6 +94,16 @@ impl<K: PublicKey> Roster<K> {
     /// # Errors
     /// [`Misbehaviour`]: too few, unsorted or doubled signers, a non-member, a bad signature.
     pub fn certificate(&self, certificate: &Certificate) -> Result<(), Misbehaviour> {
+        self.quorum(certificate, &mut Known::new(0))
+    }
+
+    /// Remembers a signature that was made here: it needs no check when it comes back.
+    pub fn own(&self, signed: &Signed, known: &mut Known) {
+        let bytes = signed.statement.bytes(&self.electorate, signed.instance, signed.rank);
+        known.learn(Known::name(&bytes, &signed.seal));
+    }
+
+    fn quorum(&self, certificate: &Certificate, known: &mut Known) -> Result<(), Misbehaviour> {
         let Certificate { instance, vote, seals } = certificate;
         let quorum = self.electorate.quorum();
         if seals.len() < quorum {
@@ -91,34 +114,45 @@ impl<K: PublicKey> Roster<K> {
         }
         self.sorted(seals.iter().map(|(rank, _)| *rank))?;
         let statement = Statement::Vote(*vote);
-        seals.iter().try_for_each(|(rank, seal)| self.seal(*instance, *rank, &statement, seal))
+        let seal =
+            |(rank, seal): &(Rank, Seal)| self.seal((*instance, *rank), &statement, seal, known);
+        seals.iter().try_for_each(seal)
     }
 
-    fn submission(&self, submission: &Submission) -> Result<InstanceId, Misbehaviour> {
+    fn submission(
+        &self,
+        submission: &Submission,
+        known: &mut Known,
+    ) -> Result<InstanceId, Misbehaviour> {
         let Submission { proposal, proposer, seal } = submission;
         proposal.check(&self.electorate).map_err(Misbehaviour::Proposal)?;
         let instance = proposal.instance(&self.electorate);
-        self.seal(instance, *proposer, &Statement::Submit, seal)?;
+        self.seal((instance, *proposer), &Statement::Submit, seal, known)?;
         Ok(instance)
     }
 
-    fn is(&self, signed: &Signed, kind: impl Fn(&Statement) -> bool) -> Result<(), Misbehaviour> {
+    fn is(
+        &self,
+        signed: &Signed,
+        known: &mut Known,
+        kind: impl Fn(&Statement) -> bool,
+    ) -> Result<(), Misbehaviour> {
         if !kind(&signed.statement) {
             return Err(Misbehaviour::WrongKind);
         }
-        self.signed(signed)
+        self.signed(signed, known)
     }
 
-    fn signed(&self, signed: &Signed) -> Result<(), Misbehaviour> {
+    fn signed(&self, signed: &Signed, known: &mut Known) -> Result<(), Misbehaviour> {
         match &signed.statement {
             Statement::Ballot(ballot) if !ballot.is_lawful() => return Err(Misbehaviour::Score),
             Statement::Vote(vote) if vote.round() == 0 => return Err(Misbehaviour::RoundZero),
             _ => {}
         }
-        self.seal(signed.instance, signed.rank, &signed.statement, &signed.seal)
+        self.seal((signed.instance, signed.rank), &signed.statement, &signed.seal, known)
     }
 
-    fn propose(&self, propose: &Propose) -> Result<(), Misbehaviour> {
+    fn propose(&self, propose: &Propose, known: &mut Known) -> Result<(), Misbehaviour> {
         let Propose { vote, body, certificates } = propose;
         let Statement::Vote(Vote::Notarize(round, value)) = vote.statement else {
             return Err(Misbehaviour::WrongKind);
@@ -133,7 +167,7 @@ impl<K: PublicKey> Roster<K> {
         if certificates.iter().any(|certificate| certificate.instance != vote.instance) {
             return Err(Misbehaviour::WrongInstance);
         }
-        self.signed(vote)?;
+        self.signed(vote, known)?;
         if let Some(body) = body {
             // V2: shape and hash first, they are cheaper than signatures.
             self.sorted(body.ballots.iter().map(|(rank, ..)| *rank))?;
@@ -142,35 +176,42 @@ impl<K: PublicKey> Roster<K> {
             if body.value(value.outcome, &self.electorate, vote.instance) != value {
                 return Err(Misbehaviour::WrongRoot);
             }
-            self.body(vote.instance, body)?;
+            self.body(vote.instance, body, known)?;
         }
-        certificates.iter().try_for_each(|certificate| self.certificate(certificate))
+        certificates.iter().try_for_each(|certificate| self.quorum(certificate, known))
     }
 
-    fn body(&self, instance: InstanceId, body: &Body) -> Result<(), Misbehaviour> {
+    fn body(
+        &self,
+        instance: InstanceId,
+        body: &Body,
+        known: &mut Known,
+    ) -> Result<(), Misbehaviour> {
         for (rank, ballot, seal) in &body.ballots {
             if !ballot.is_lawful() {
                 return Err(Misbehaviour::Score);
             }
-            self.seal(instance, *rank, &Statement::Ballot(*ballot), seal)?;
+            self.seal((instance, *rank), &Statement::Ballot(*ballot), seal, known)?;
         }
         for evidence in &body.evidence {
-            if self.evidence(evidence)? != instance {
+            if self.evidence(evidence, known)? != instance {
                 return Err(Misbehaviour::WrongInstance);
             }
         }
         let timeout = Statement::Timeout;
-        body.timeouts.iter().try_for_each(|(rank, seal)| self.seal(instance, *rank, &timeout, seal))
+        let seal =
+            |(rank, seal): &(Rank, Seal)| self.seal((instance, *rank), &timeout, seal, known);
+        body.timeouts.iter().try_for_each(seal)
     }
 
-    pub(crate) fn evidence(&self, evidence: &Evidence) -> Result<InstanceId, Misbehaviour> {
+    fn evidence(&self, evidence: &Evidence, known: &mut Known) -> Result<InstanceId, Misbehaviour> {
         let Evidence { one, two } = evidence;
         let same = one.rank == two.rank && one.instance == two.instance;
         if !same || !one.statement.contradicts(&two.statement) {
             return Err(Misbehaviour::NoContradiction);
         }
-        self.signed(one)?;
-        self.signed(two)?;
+        self.signed(one, known)?;
+        self.signed(two, known)?;
         Ok(one.instance)
     }
 
@@ -190,16 +231,24 @@ impl<K: PublicKey> Roster<K> {
 
     fn seal(
         &self,
-        instance: InstanceId,
-        rank: Rank,
+        (instance, rank): (InstanceId, Rank),
         statement: &Statement,
         seal: &Seal,
+        known: &mut Known,
     ) -> Result<(), Misbehaviour> {
         let key = self.keys.get(&rank).ok_or(Misbehaviour::NotMember { rank })?;
         let bytes = statement.bytes(&self.electorate, instance, rank);
-        if seal.0.len() > SEAL_MAX || !key.verify(&bytes, &seal.0) {
+        if seal.0.len() > SEAL_MAX {
             return Err(Misbehaviour::Seal { rank });
         }
+        let name = Known::name(&bytes, seal);
+        if known.holds(&name) {
+            return Ok(());
+        }
+        if !key.verify(&bytes, &seal.0) {
+            return Err(Misbehaviour::Seal { rank });
+        }
+        known.learn(name);
         Ok(())
     }
 }

@@ -43,7 +43,8 @@
 //! - An own statement is durable before it is signed; a restarted voter repeats what it said and says nothing
 //!   else (`tests::machine`).
 //! - Nothing unproved gets past [`Roster::check`]; a decision's proof with any bit changed is refused
-//!   (`tests::refused`, `tests::proof`).
+//!   (`tests::refused`, `tests::proof`). What was checked once is not checked again
+//!   ([`Known`], `tests::known`).
 //!
 //! **Limits.** Nobody uses it yet: node has no voters. One electorate per machine: there is no succession, no admission, no ticket. All votes go to all,
 //! about 3 n^2 messages per decision. Up to [`VOTERS_MAX`] voters; 3 or fewer tolerate no liar. What is decided is
@@ -63,6 +64,7 @@ mod electorate;
 mod error;
 mod input;
 mod instance;
+mod known;
 mod message;
 mod proof;
 mod proposal;
@@ -80,6 +82,7 @@ pub use consensus::Consensus;
 pub use electorate::{Electorate, Member, Rank, VOTERS_MAX};
 pub use error::{BadElectorate, BadProposal, Error, Misbehaviour};
 pub use input::{Effect, Event, Input, Record, To};
+pub use known::Known;
 pub use message::{Body, CERTIFICATES_MAX, Certificate, Evidence, Message, Propose, Submission};
 pub use proof::{Decision, Flaw, prove, verify};
 pub use proposal::{DIMENSIONS, InstanceId, Policy, Proposal, SCORE_MAX, Weighting};

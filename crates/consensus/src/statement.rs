@@ -24,6 +24,12 @@ impl PublicKey for formic_identity::PublicKey {
     }
 }
 
+impl PublicKey for formic_identity::VotingPublicKey {
+    fn verify(&self, statement: &[u8], signature: &[u8]) -> bool {
+        Self::verify(self, statement, signature)
+    }
+}
+
 /// What is decided: an outcome with the roots of what supports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Value {

@@ -12,8 +12,8 @@ pub enum KeyError {
         /// Bytes found.
         found: usize,
     },
-    /// Not the header of an Ed25519 key in DER. The fault of whoever wrote the bytes.
-    #[error("not the DER encoding of an Ed25519 key: byte {position} differs")]
+    /// Not what the DER encoding of such a key has around the key. The fault of whoever wrote the bytes.
+    #[error("not the DER encoding of such a key: byte {position} differs")]
     Header {
         /// Position of the first byte that differs, from 0.
         position: usize,
@@ -24,12 +24,30 @@ pub enum KeyError {
     /// A point of small order: signatures under it prove nothing. The fault of whoever made the key.
     #[error("a key of small order proves nothing")]
     Weak,
+    /// Not an RSA key of 2048 bits with the exponent 65537. The fault of whoever made the key.
+    #[error("not an RSA key of 2048 bits with the exponent 65537")]
+    Modulus,
+    /// Not the one PKCS#8 encoding of such a secret key. The fault of whoever wrote the bytes.
+    #[error("not the PKCS#8 encoding of such a secret key")]
+    Pkcs8,
+    /// A scheme that is not spoken here. The fault of whoever wrote its number.
+    #[error("there is no signature scheme {found}, only 1 (Ed25519) and 2 (RSA-2048)")]
+    Scheme {
+        /// The number found.
+        found: u8,
+    },
+    /// A cryptographic library failed at what it should do: memory that flips bits, or a bug. The environment's fault.
+    #[error("the cryptographic backend failed")]
+    Backend,
 }
 
 impl Blame for KeyError {
-    /// Always [`Fault::Caller`]: only the caller knows whether the bytes came from a peer.
+    /// [`Fault::Caller`] unless a library failed: only the caller knows whether the bytes came from a peer.
     fn fault(&self) -> Fault {
-        Fault::Caller
+        match self {
+            Self::Backend => Fault::Environment,
+            _ => Fault::Caller,
+        }
     }
 }
 

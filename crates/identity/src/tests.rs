@@ -1,3 +1,8 @@
+mod backends;
+mod binding;
+mod rsa;
+mod ticket;
+
 use formic_core::{ParseIdError, wire};
 use proptest::prelude::*;
 
