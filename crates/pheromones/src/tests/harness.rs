@@ -7,8 +7,8 @@ use formic_core::{
 };
 
 use crate::{
-    Award, Config, Effect, Error, Event, Finding, Input, Kind, Message, Pheromones, Placed,
-    Promise, Record, Size,
+    Award, Config, Effect, Error, Event, Finding, Input, Kind, Latency, Message, Pheromones,
+    Placed, Promise, Record, Size,
 };
 
 pub(crate) const KIND: Kind = Kind(7);
@@ -121,7 +121,8 @@ impl Harness {
     }
 
     pub(crate) fn finish(&mut self, key: Key, n: u8, service: Duration) -> Result<(), Error> {
-        self.feed(Input::Finished { key, attempt: 1, life: life(n), service })
+        let latency = Latency::Counts;
+        self.feed(Input::Finished { key, attempt: 1, life: life(n), service, latency })
     }
 
     pub(crate) fn verify(&mut self, key: Key, n: u8, finding: Finding) -> Result<(), Error> {
