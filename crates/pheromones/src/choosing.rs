@@ -138,6 +138,15 @@ impl Pheromones {
             choice.candidates.push(Candidate::new(pooled.life, weight, &pooled.estimate));
             lives.push(pooled.life);
         }
+        // To ask oneself costs no message.
+        let own = pool.iter().position(|pooled| pooled.life == self.me);
+        if let Some(own) = own.filter(|_| mean_us < us(config.brief))
+            && !lives.contains(&self.me)
+        {
+            let pooled = &pool[own];
+            choice.candidates.push(Candidate::new(pooled.life, weights[own], &pooled.estimate));
+            lives.push(pooled.life);
+        }
         weights.clear();
     }
 

@@ -37,9 +37,9 @@ pub struct Config {
     pub candidates_of_many: usize,
     /// See `candidates_of_many`: `2..=256`, default 16.
     pub many: usize,
-    /// Candidates for kinds whose mean service is below `brief`: `1..=16`, default 3.
+    /// Candidates for kinds whose mean service is below `brief`, this peer itself not counted: `1..=16`, default 2.
     pub candidates_of_brief: usize,
-    /// See `candidates_of_brief`: `0..=1 s`, default 5 ms.
+    /// See `candidates_of_brief`: `0..=1 s`, default 20 ms.
     pub brief: Duration,
     /// Quality below which a peer is quarantined, in thousandths: `0..=950`, default 500. 0: never.
     pub quality_gate_permille: u32,
@@ -98,8 +98,8 @@ impl Default for Config {
             candidates: 5,
             candidates_of_many: 8,
             many: 16,
-            candidates_of_brief: 3,
-            brief: Duration::from_millis(5),
+            candidates_of_brief: 2,
+            brief: Duration::from_millis(20),
             quality_gate_permille: 500,
             broken_promise_tenths: 40,
             overdue_promises: 4,

@@ -278,7 +278,10 @@ impl Pheromones {
         let sums = known.trails.touch(slot, (now, at), factor);
         add(sums);
         sums.check();
-        self.sharing.touch(kind, peer);
+        // Nobody believes praise of oneself (G3).
+        if peer != self.me.peer {
+            self.sharing.touch(kind, peer);
+        }
     }
 
     fn add_promise(&mut self, now: Time, peer: PeerId, (observed, promised): (u64, u64)) {

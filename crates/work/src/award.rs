@@ -41,7 +41,8 @@ impl Owner {
             return Ok(());
         }
         self.patience = (now.since(asked.since) * 2).min(PATIENCE_MAX);
-        asked.promises.insert(from, Promised { load, offer, awards: 0 });
+        let way = now.since(asked.since);
+        asked.promises.insert(from, Promised { load, offer, awards: 0, way });
         if asked.is_answered() {
             let want = want.clone();
             self.rank(now, config, &want, out);

@@ -25,7 +25,7 @@ pub struct Config {
     /// lets remote workers run dry. Never less than `probe_timeout` and a round trip there and back twice.
     pub hold: u32,
     /// Tasks of kinds whose mean service is shorter do not wait for the best peer where another has room:
-    /// `0..=1 s`, default 5 ms.
+    /// `0..=1 s`, default 20 ms.
     pub brief: Duration,
     /// A body that has waited for others for so long is reported to its owner: `1 ms..=60 s`, default 100 ms.
     pub tell_waits: Duration,
@@ -48,7 +48,7 @@ impl Default for Config {
             held_max: 10_000,
             batch: 64,
             hold: 4,
-            brief: Duration::from_millis(5),
+            brief: Duration::from_millis(20),
             tell_waits: Duration::from_millis(100),
             probe_timeout: Duration::from_millis(20),
             avoid_for: Duration::from_millis(200),

@@ -132,12 +132,15 @@ pub(crate) struct Promised {
     pub(crate) load: Load,
     pub(crate) offer: Option<Offer>,
     pub(crate) awards: u32,
+    /// How long the answer took: an award is on its way, and its result, about as long.
+    pub(crate) way: Duration,
 }
 
 impl Promised {
     pub(crate) fn bid(&self, life: Life) -> Option<Bid> {
         let Offer { room, wait_us, service_us } = self.offer?;
-        let (wait, service) = (Duration::from_micros(wait_us), Duration::from_micros(service_us));
+        let wait = Duration::from_micros(wait_us) + self.way;
+        let service = Duration::from_micros(service_us);
         let slots = self.load.slots;
         let free = slots.saturating_sub(self.tasks());
         Some(Bid { life, wait, service, room, slots, free })

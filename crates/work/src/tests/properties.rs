@@ -33,7 +33,7 @@ impl World {
         let (random, inputs) = (Random::new(seed), BTreeMap::new());
         let (placed, ran) = (BTreeMap::new(), BTreeMap::new());
         let (seen, given_back) = (BTreeSet::new(), BTreeSet::new());
-        let mean_us = 1_000 + seed % 10_000;
+        let mean_us = 1_000 + seed % 40_000;
         Self { peers, random, inputs, sent: 0, now: 0, placed, ran, seen, given_back, mean_us }
     }
 
