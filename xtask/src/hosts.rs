@@ -8,7 +8,8 @@ use std::{
 mod fleet;
 mod net;
 
-use fleet::{Fleet, Line, pause, until};
+pub(crate) use fleet::{FORMIC, build, pause};
+use fleet::{Fleet, Line, until};
 pub(crate) use net::missing;
 use net::sh;
 
@@ -37,7 +38,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         println!("NOT RUN: hosts ({missing})");
         return Ok(());
     }
-    fleet::build()?;
+    build()?;
     let all = names.is_empty() || names.contains(&"all");
     println!("| scenario | what | figure |\n|---|---|---|");
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| all || names.contains(name)) {
@@ -101,7 +102,7 @@ fn tree(fleet: &Fleet, dirs: u32) -> Result<(String, String), String> {
         fs::write(dir.join("file"), n.to_string()).map_err(|error| error.to_string())?;
     }
     let root = root.display().to_string();
-    let hash = sh(fleet::FORMIC, &["example", "treehash", "--local", &root])?;
+    let hash = sh(FORMIC, &["example", "treehash", "--local", &root])?;
     Ok((format!("dir={root}"), hash.trim().to_owned()))
 }
 

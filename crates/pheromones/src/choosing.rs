@@ -132,15 +132,17 @@ impl Pheromones {
         normalise(config, logs, weights);
         logs.clear();
         let choice = self.choices.add((key, kind, size), now);
-        for _ in 0..draws(config, pool.len(), mean_us) {
+        let own = pool.iter().position(|pooled| pooled.life == self.me);
+        let own = own.filter(|_| mean_us < us(config.brief));
+        // To ask oneself costs no message.
+        let others = draws(config, pool.len(), mean_us) - usize::from(own.is_some());
+        for _ in 0..others {
             let Some((number, weight)) = draw(&mut self.random, weights) else { break };
             let pooled = &pool[number];
             choice.candidates.push(Candidate::new(pooled.life, weight, &pooled.estimate));
             lives.push(pooled.life);
         }
-        // To ask oneself costs no message.
-        let own = pool.iter().position(|pooled| pooled.life == self.me);
-        if let Some(own) = own.filter(|_| mean_us < us(config.brief))
+        if let Some(own) = own
             && !lives.contains(&self.me)
         {
             let pooled = &pool[own];

@@ -51,7 +51,7 @@
 //! deposit at 100 peers took 37 us on a loaded machine: goal 5 us, missed. `benches/results/routing.md` has all
 //! tables, losses among them.
 //!
-//! **Limits.** Not yet used by `node`. Until a kind's first completion its mean is a guess (`Expect`, else 10 s):
+//! **Limits.** Until a kind's first completion its mean is a guess (`Expect`, else 10 s):
 //! a caller that refuses tasks by promised waits must not do so on the guess, or it never learns. No next hop for peers that cannot be dialled. Verdicts are believed as
 //! the caller brings them: shared records name no receipts, so what others share about quality is bounded
 //! (G4, G5) and not audited. Candidates' fit to preferred capabilities is not weighed. At most 1,024 choices

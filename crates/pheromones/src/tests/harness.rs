@@ -48,7 +48,9 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
-    fn with(config: Config) -> Self {
+    fn with(mut config: Config) -> Self {
+        // Services of a millisecond stand for long ones here.
+        config.brief = Duration::ZERO;
         let machine = Pheromones::new(config, life(0), Random::new(1)).unwrap();
         Self { machine, now: Time::from_us(1), out: Vec::new(), next: 0 }
     }
