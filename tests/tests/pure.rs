@@ -81,6 +81,7 @@ fn ledger_messages() -> Vec<(&'static str, formic_completion::Message)> {
         outcome: Outcome::Failed(failure),
         tails: vec![Tail { key: key(5), life: Some(life(3)), descriptor: descriptor() }],
         tally: tally(),
+        slot: core::time::Duration::from_millis(7),
     };
     let signal = Signal {
         accepted: vec![key(1)],
@@ -207,16 +208,22 @@ fn healing_messages() -> Vec<(&'static str, Message)> {
 }
 
 fn work_messages() -> Vec<(&'static str, Message)> {
-    use formic_work::{Load, Message as M, Reason, TaskId};
+    use formic_core::Kind;
+    use formic_work::{Load, Message as M, Offer, Probe, Reason, TaskId};
     let task = TaskId { job: JobId::from_bytes([7; 16]), key: key(1) };
     let load = Load { running: 1, queued: 2, slots: 3 };
     let requires = vec!["hash".parse().unwrap()];
+    let (kind, mean_us, holds_us) = (Kind::of("hash"), 20_000, 2_000);
+    let probe = Probe { id: 1, count: 2, asked: 3, kind, requires, mean_us, holds_us };
+    let offer = Offer { room: 4, wait_us: 0, service_us: 20_000 };
     let all = [
-        ("work_probe", M::Probe { id: 1, count: 2, requires }),
-        ("work_promise", M::Promise { id: 1, load, room: 4 }),
+        ("work_probe", M::Probe(probe)),
+        ("work_promise", M::Promise { id: 1, load, offer: Some(offer) }),
+        ("work_promise_no", M::Promise { id: 1, load, offer: None }),
         ("work_returned", M::Returned { tasks: vec![(task, 1)], reason: Reason::Draining }),
-        ("work_interest", M::Interest),
+        ("work_interest", M::Interest { tasks: 3 }),
         ("work_room", M::Room { room: 4 }),
+        ("work_waits", M::Waits { tasks: vec![(task, 1)] }),
     ];
     all.into_iter().map(|(name, message)| (name, Message::Work(message))).collect()
 }

@@ -13,6 +13,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         ["detect", rest @ ..] => return program("detect", rest),
         ["messages", rest @ ..] => return program("messages", rest),
         ["routing", rest @ ..] => return program("routing", rest),
+        ["trails", rest @ ..] => return crate::trails::run(rest),
         ["completion"] => SEEDS,
         ["completion", "--seeds", count] => {
             count.parse().map_err(|_| format!("--seeds takes a whole number, not {count:?}"))?

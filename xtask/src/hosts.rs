@@ -9,7 +9,8 @@ mod fleet;
 mod net;
 mod streams;
 
-use fleet::{Fleet, Line, pause, until};
+pub(crate) use fleet::{FORMIC, build, pause};
+use fleet::{Fleet, Line, until};
 pub(crate) use net::missing;
 use net::sh;
 
@@ -45,7 +46,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     net::sweep_stale()?;
-    fleet::build()?;
+    build()?;
     let all = names.is_empty() || names.contains(&"all");
     println!("| scenario | what | figure |\n|---|---|---|");
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| all || names.contains(name)) {
@@ -109,7 +110,7 @@ fn tree(fleet: &Fleet, dirs: u32) -> Result<(String, String), String> {
         fs::write(dir.join("file"), n.to_string()).map_err(|error| error.to_string())?;
     }
     let root = root.display().to_string();
-    let hash = sh(fleet::FORMIC, &["example", "treehash", "--local", &root])?;
+    let hash = sh(FORMIC, &["example", "treehash", "--local", &root])?;
     Ok((format!("dir={root}"), hash.trim().to_owned()))
 }
 

@@ -14,6 +14,7 @@ mod hosts;
 mod layers;
 mod mutants;
 mod rules;
+mod trails;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
                            --json FILE
   bench routing [--quick]  trails beside the usual balancers, in virtual time; --seeds N, --large N,
                            --first S, --json FILE
+  bench trails             two kinds of work on real processes, peers ten times as fast at one, swapped
+                           half-way; --formic FILE runs another build, --one-kind a plan without kinds
   ci                       everything that must pass before a change lands
   conformance              the suite every transport must pass, as a table of cases and transports
   hosts [SCENARIO..|all]   real peers in network namespaces: loss, cuts, kills; --allow-skip where they

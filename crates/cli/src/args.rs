@@ -356,9 +356,23 @@ pub(crate) struct StatusArgs {
     /// A client's certificate, for a mesh beyond one host.
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_key: Option<PathBuf>,
+    /// What that peer has learned: who does which kind of work how well.
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "table")]
+    pub(crate) trails: Option<TrailsFormat>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How `formic status --trails` shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TrailsFormat {
+    /// One line for each kind and peer.
+    Table,
+    /// A graph for Graphviz.
+    Dot,
+    /// A graph for Mermaid.
+    Mermaid,
 }
 
 /// Arguments of `formic why`.

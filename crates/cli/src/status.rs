@@ -1,5 +1,7 @@
 //! `formic status`: who is there and what goes on.
 
+mod trails;
+
 use core::{fmt::Write as _, time::Duration};
 
 use formic_node::Status;
@@ -22,17 +24,27 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<Exit, Stop> {
         return Err(Stop::new(Exit::NoQuorum, message));
     }
     let client = link::client(link::addresses(&seeds)?, args.mesh_key.as_deref()).await?;
-    let answer = tokio::time::timeout(PATIENCE, client.status()).await;
-    let status = match answer {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => return Err(link::unreachable(&error)),
-        Err(_) => {
-            let message = format!("no peer answers at {}", seeds.join(", "));
-            return Err(Stop::new(Exit::NoQuorum, message));
-        }
-    };
+    let status = answer(client.status(), &seeds).await?;
+    if let Some(format) = args.trails {
+        let trails = answer(client.trails(), &seeds).await?;
+        output::data(&trails::show(&trails, &status, (format, args.json)));
+        return Ok(Exit::Ok);
+    }
     output::data(&if args.json { as_json(&status).to_string() } else { table(&status) });
     Ok(Exit::Ok)
+}
+
+async fn answer<T>(
+    question: impl Future<Output = Result<T, formic::ClientError>>,
+    seeds: &[String],
+) -> Result<T, Stop> {
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(answer) => answer.map_err(|error| link::unreachable(&error)),
+        Err(_) => {
+            let message = format!("no peer answers at {}", seeds.join(", "));
+            Err(Stop::new(Exit::NoQuorum, message))
+        }
+    }
 }
 
 fn as_json(status: &Status) -> Value {
@@ -143,7 +155,7 @@ fn view(status: &Status) -> String {
     out
 }
 
-fn align<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+pub(crate) fn align<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();

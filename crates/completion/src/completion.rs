@@ -365,8 +365,8 @@ impl Completion {
             Input::Spawn { owner, index, descriptor, mode } => {
                 self.on_spawn(owner, index, descriptor, mode)
             }
-            Input::BodyFinished { key, outcome } => {
-                self.on_finished(key, outcome);
+            Input::BodyFinished { key, outcome, slot } => {
+                self.on_finished(key, outcome, slot);
                 Ok(())
             }
             Input::Placed { key, attempt, life } => {

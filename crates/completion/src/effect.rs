@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_core::{Descriptor, Digest, Key, Life, Outcome};
@@ -82,6 +83,10 @@ pub enum Event {
         by: Life,
         /// The result.
         outcome: Outcome,
+        /// For how long the body had a slot, as its executor says.
+        slot: Duration,
+        /// Tasks it spawned and theirs, handed-over tails excluded.
+        below: u64,
     },
     /// A child was given up at `from` and is executed again elsewhere.
     Respawned {

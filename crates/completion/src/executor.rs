@@ -1,5 +1,6 @@
 //! Tasks that are executed here: who waits for them, and how they end.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_core::{Descriptor, Key, Life, Outcome};
@@ -64,10 +65,10 @@ impl Completion {
     }
 
     /// T4.
-    pub(crate) fn on_finished(&mut self, key: Key, outcome: Outcome) {
+    pub(crate) fn on_finished(&mut self, key: Key, outcome: Outcome, slot: Duration) {
         let root = self.home.root == Some(key);
         let Some(task) = self.tasks.get_mut(&key).filter(|task| task.runs()) else { return };
-        task.outcome = Some(outcome);
+        (task.outcome, task.slot) = (Some(outcome), slot);
         self.running -= usize::from(!root);
         self.counts.finished += 1;
         self.checks.insert(key);

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_core::{Descriptor, Digest, Key, Life, Outcome};
@@ -61,6 +62,8 @@ pub enum Input {
         key: Key,
         /// How. A fact from here on.
         outcome: Outcome,
+        /// For how long it had a slot: goes into the fact.
+        slot: Duration,
     },
     /// Answer to [`Effect::Place`](crate::Effect::Place): where the child goes. Another answer for the same
     /// attempt moves a child whose first choice refused it.

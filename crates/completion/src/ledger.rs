@@ -339,7 +339,9 @@ impl Completion {
             self.home.root_outcome = Some(fact.outcome.clone());
         } else {
             let outcome = fact.outcome.clone();
-            self.event(Event::ChildDone { owner, key, by: fact.by, outcome });
+            let below = fact.tally.tasks.saturating_sub(1);
+            let (by, slot) = (fact.by, fact.slot);
+            self.event(Event::ChildDone { owner, key, by, outcome, slot, below });
         }
         true
     }
@@ -372,7 +374,8 @@ impl Completion {
             descriptor: handed.descriptor,
         };
         let tails: Vec<Tail> = handed.into_iter().map(tail).collect();
-        let fact = Arc::new(Fact { key, by, outcome, tails, tally });
+        let slot = task.slot;
+        let fact = Arc::new(Fact { key, by, outcome, tails, tally, slot });
         task.done = Some(Arc::clone(&fact));
         children.keys().for_each(|child| self.unindex(key, *child));
         for tail in fact.tails.iter().filter(|tail| tail.life.is_none()) {

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use formic_core::{Descriptor, Digest, JobId, Key, Life, Outcome, transport::Class};
@@ -62,6 +63,8 @@ pub struct Fact {
     pub tails: Vec<Tail>,
     /// Counts over the tree below and including this task, handed-over tails excluded.
     pub tally: Tally,
+    /// For how long the body had a slot, as its executor says. Carried for whoever chose the executor; nothing here is decided by it.
+    pub slot: Duration,
 }
 
 /// A child handed over to its parent's waiter.

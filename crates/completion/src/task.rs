@@ -83,6 +83,8 @@ pub(crate) struct Task {
     pub(crate) lost: BTreeSet<Waiter>,
     /// `None` while the body runs.
     pub(crate) outcome: Option<Outcome>,
+    /// For how long the body had a slot.
+    pub(crate) slot: Duration,
     pub(crate) children: BTreeMap<Key, Child>,
     /// Children that are not done.
     pub(crate) open: usize,
@@ -100,6 +102,7 @@ impl Task {
             waiters: BTreeMap::new(),
             lost: BTreeSet::new(),
             outcome: None,
+            slot: Duration::ZERO,
             children: BTreeMap::new(),
             open: 0,
             tails: BTreeMap::new(),

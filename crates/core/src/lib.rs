@@ -63,8 +63,8 @@ pub use random::{Random, mix};
 #[doc(hidden)]
 pub use rule::rule_holds;
 pub use task::{
-    BadCapability, Capability, DESCRIPTOR_MAX, Descriptor, Failure, Outcome, Output, OutputFile,
-    VALUE_MAX,
+    BadCapability, Capability, DESCRIPTOR_MAX, Descriptor, Failure, Kind, Outcome, Output,
+    OutputFile, VALUE_MAX,
 };
 pub use time::{Time, earliest};
 pub use view::{Epoch, FateId, Forced, Member, View};

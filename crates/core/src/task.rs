@@ -197,6 +197,31 @@ pub struct Output {
     pub files: Vec<OutputFile>,
 }
 
+/// What a task is an example of: trails are kept, and tasks probed for, per kind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Kind(pub u64);
+
+impl Kind {
+    /// The first 8 bytes of the SHA-256 of the name, as [`Descriptor::kind`] has it.
+    ///
+    /// ```
+    /// use formic_core::Kind;
+    /// assert_eq!(Kind::of("review"), Kind::of("review"));
+    /// assert_ne!(Kind::of("review"), Kind::of("plan"));
+    /// ```
+    pub fn of(name: &str) -> Self {
+        let digest = Digest::of(&[name.as_bytes()]);
+        let bytes = digest.as_bytes().iter().take(8);
+        Self(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({:016x})", self.0)
+    }
+}
+
 /// How an execution ended. A fact: the first one to reach the ledger is the task's result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {

@@ -7,7 +7,7 @@ use formic_core::{
     Blame, Epoch, Fault, JobId, Life, PeerId, View,
     transport::{Address, ConnectError, Transport},
 };
-use formic_node::{Message, Status};
+use formic_node::{Message, Status, TrailStatus};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -150,6 +150,15 @@ impl Client {
     /// [`ClientError::Unreachable`], [`ClientError::ShutDown`].
     pub async fn status(&self) -> Result<Arc<Status>, ClientError> {
         self.ask(|reply| Request::Status { reply }).await
+    }
+
+    /// What the contacted member knows about others at the kinds of work that it placed: at most 1,000 trails.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], [`ClientError::ShutDown`].
+    pub async fn trails(&self) -> Result<Vec<TrailStatus>, ClientError> {
+        self.ask(|reply| Request::Trails { reply }).await
     }
 
     /// Goes on without a majority that is lost for ever: the contacted member makes a view of exactly `members`, if all

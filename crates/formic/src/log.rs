@@ -38,6 +38,10 @@ pub enum LogEvent {
     PeerUp { who: String, name: String },
     /// Another peer is missed and gets no new work.
     PeerSuspect { who: String },
+    /// A peer's results of a kind are bad: it gets such tasks only if there is nobody else.
+    PeerQuarantined { who: String, kind: String },
+    /// It may try again.
+    PeerReleased { who: String, kind: String },
     /// Another peer is believed dead.
     PeerDown { who: String, reason: String },
     /// The mesh had declared the life `was` dead while it was out of touch; the peer goes on as its next life.
@@ -73,7 +77,15 @@ pub enum LogEvent {
     /// A ledger entry was made.
     TaskSpawned { job: String, owner: String, key: String, kind: String, name: String },
     /// A task was sent to a peer.
-    TaskPlaced { job: String, key: String, attempt: u16, who: String },
+    TaskPlaced {
+        job: String,
+        key: String,
+        attempt: u16,
+        who: String,
+        /// When its result is expected at the latest: wait, service, and what the messages may take.
+        #[serde(default)]
+        promised_ms: u64,
+    },
     /// Nobody alive can do the task; it waits.
     TaskUnplaceable { job: String, key: String, missing: Vec<String> },
     /// A body starts; `fence` (`KEY.VIEW.ATTEMPT`) if the task is exclusive.

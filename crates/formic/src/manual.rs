@@ -6,6 +6,7 @@
 //! | [`agents`] | how to write an agent in Rust, what a body may and must do |
 //! | [`membership`] | who belongs to a mesh, what a cut-off part may decide, how it heals |
 //! | [`plans`] | what a plan may say, how results flow from task to task |
+//! | [`routing`] | who gets a task, how peers learn who suits it |
 //! | [`transports`] | how peers reach each other, how to choose |
 //! | [`state`] | what survives a process, what a state directory holds |
 
@@ -13,5 +14,6 @@ pub mod agents;
 pub mod completion;
 pub mod membership;
 pub mod plans;
+pub mod routing;
 pub mod state;
 pub mod transports;

@@ -48,6 +48,10 @@ impl Node {
             Message::Work(message) => {
                 self.steps.push_back(Step::Work(WorkInput::Message { from, message }));
             }
+            Message::Pheromones(message) => {
+                let input = formic_pheromones::Input::Message { from, message };
+                self.steps.push_back(Step::Trails(input));
+            }
             Message::Completion { job, message } => self.on_job_message(from, job, message),
             Message::Attestation { job, statement, public_key, signature } => {
                 let signature = signature.as_bytes().to_vec();
@@ -125,6 +129,10 @@ impl Node {
             Request::Status => {
                 let status = Arc::new(self.status());
                 self.send(from, Message::Reply(Reply::Status(status)));
+            }
+            Request::Trails => {
+                let trails = self.trails();
+                self.send(from, Message::Reply(Reply::Trails(trails)));
             }
             Request::ForceView { members, epoch, reason } => {
                 self.operator = Some(from);

@@ -19,6 +19,8 @@ pub struct Config {
     pub healing: formic_healing::Config,
     /// How tasks are placed and queued. `slots` and `capabilities` are taken from `mesh`.
     pub work: formic_work::Config,
+    /// How peers are chosen by what is known of them. `brief` is taken for `work`, too.
+    pub trails: formic_pheromones::Config,
     /// How eagerly ledgers are kept in step.
     pub completion: formic_completion::Config,
     /// The seed of all random choices.
@@ -54,12 +56,16 @@ impl Config {
 
     /// Defaults for this life.
     pub fn new(life: Life, secret: SecretKey) -> Self {
+        let mut trails = formic_pheromones::Config::default();
+        // Fewer, fuller messages: with a second between them hearsay still outlives its interval thirty times.
+        trails.share_interval = Duration::from_secs(1);
         Self {
             life,
             secret,
             mesh: formic_mesh::Config::default(),
             healing: formic_healing::Config::default(),
             work: formic_work::Config::default(),
+            trails,
             completion: formic_completion::Config::default(),
             seed: 0,
             leave_grace: Duration::from_secs(5),

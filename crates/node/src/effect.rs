@@ -268,6 +268,8 @@ pub enum Event {
         attempt: u16,
         /// Where.
         life: Life,
+        /// When its result is expected, at the latest: wait, service, and what the messages may take.
+        promised: Duration,
     },
     /// No live peer has what a child requires; it waits for one.
     TaskUnplaceable {
@@ -388,6 +390,20 @@ pub enum Event {
         job: JobId,
         /// What, for people.
         what: String,
+    },
+    /// A member's results of a kind are bad: it gets such tasks only if there is nobody else.
+    PeerQuarantined {
+        /// Who.
+        peer: PeerId,
+        /// At what.
+        kind: String,
+    },
+    /// It may try again.
+    PeerReleased {
+        /// Who.
+        peer: PeerId,
+        /// At what.
+        kind: String,
     },
     /// A peer sent what no correct peer sends; counted, state unchanged.
     Misbehaved {

@@ -47,6 +47,9 @@ pub enum Error {
     /// work refused it.
     #[error("work: {0}")]
     Work(#[from] formic_work::Error),
+    /// pheromones refused it.
+    #[error("pheromones: {0}")]
+    Trails(#[from] formic_pheromones::Error),
     /// The claims of exclusive tasks refused it.
     #[error("claims: {0}")]
     Claims(#[from] formic_register::Error),
@@ -70,6 +73,7 @@ impl Blame for Error {
             Self::Mesh(error) => error.fault(),
             Self::Healing(error) => error.fault(),
             Self::Work(error) => error.fault(),
+            Self::Trails(error) => error.fault(),
             Self::Completion(error) => error.fault(),
             Self::Claims(error) => error.fault(),
             Self::ClockWentBack { .. }

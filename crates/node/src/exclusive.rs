@@ -511,7 +511,8 @@ impl Node {
         }
         let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
         self.out.push(Effect::Event(finished));
-        self.steps.push_back(Step::completion(job, JobInput::BodyFinished { key, outcome }));
+        let slot = self.served(task, &outcome);
+        self.steps.push_back(Step::completion(job, JobInput::BodyFinished { key, outcome, slot }));
         self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
     }
 }

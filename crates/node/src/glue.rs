@@ -1,6 +1,6 @@
 //! One protocol's effects become another's inputs. Translations only: no decision is made here.
 
-use formic_completion::{Effect as JobEffect, Event as JobEvent, Input as JobInput};
+use formic_completion::{Effect as JobEffect, Event as JobEvent};
 use formic_core::JobId;
 use formic_mesh::Effect as MeshEffect;
 use formic_work::{Effect as WorkEffect, Input as WorkInput, Place, TaskId};
@@ -9,6 +9,7 @@ use crate::{
     Effect, Event, Message, Node, Record, Reply,
     jobs::Submitter,
     step::{Origin, Step},
+    trails::Ending,
 };
 
 impl Node {
@@ -30,17 +31,21 @@ impl Node {
     pub(crate) fn on_work(&mut self, effect: WorkEffect) {
         match effect {
             WorkEffect::Send { to, message } => self.send(to, Message::Work(message)),
-            WorkEffect::Choose { requires } => {
-                let lives = self.mesh.candidates(&requires);
-                let missing = self.mesh.missing(&requires);
-                let chosen = WorkInput::Chosen { requires, lives, missing };
+            WorkEffect::Choose { want } => {
+                let lives = self.mesh.candidates(&want.requires);
+                let missing = self.mesh.missing(&want.requires);
+                let chosen = WorkInput::Chosen { want, lives, missing };
                 self.steps.push_back(Step::Work(chosen));
             }
-            WorkEffect::Placed { task: TaskId { job, key }, attempt, life } => {
-                let placed = JobInput::Placed { key, attempt, life };
-                self.steps.push_back(Step::completion(job, placed));
-                self.out.push(Effect::Event(Event::TaskPlaced { job, key, attempt, life }));
+            WorkEffect::Draw { key, kind, eligible } => self.draw(key, kind, eligible),
+            WorkEffect::Rank { .. } => self.rank(effect),
+            WorkEffect::Estimate { .. } => self.promise(effect),
+            WorkEffect::Placed { .. } => self.on_placed(effect),
+            WorkEffect::Withdrawn { task: TaskId { key, .. }, attempt } => {
+                let cancelled = formic_pheromones::Input::Cancelled { key, attempt };
+                self.steps.push_back(Step::Trails(cancelled));
             }
+            WorkEffect::Waits { task, attempt, life } => self.on_wait_told(task, attempt, life),
             WorkEffect::Start { task: TaskId { job, key }, attempt, descriptor, place } => {
                 if descriptor.exclusive.is_some() && place == Place::Slot {
                     return self.start_exclusive(TaskId { job, key }, attempt, descriptor);
@@ -78,6 +83,7 @@ impl Node {
             }
             JobEffect::Place { key, attempt, descriptor, avoid } => {
                 let task = TaskId { job, key };
+                self.trails.note(&descriptor.kind);
                 let place = WorkInput::Place { task, attempt, descriptor, avoid };
                 self.steps.push_back(Step::Work(place));
             }
@@ -121,8 +127,9 @@ impl Node {
                 self.on_verdict(job, &verdict);
                 Event::JobVerdict { job, verdict }
             }
-            JobEvent::ChildDone { owner, key, by, outcome } => {
+            JobEvent::ChildDone { owner, key, by, outcome, slot, below } => {
                 let task = TaskId { job, key };
+                self.deposit(task, by, &Ending { outcome: &outcome, slot, below });
                 self.steps.push_back(Step::Work(WorkInput::Unplace { task }));
                 let word = outcome.word();
                 if self.work.runs(TaskId { job, key: owner }) {

@@ -63,6 +63,7 @@ mod step;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod trails;
 mod views;
 mod withheld;
 
@@ -77,4 +78,4 @@ pub use input::Input;
 pub use message::{Message, Reply, Request};
 pub use node::Node;
 pub use record::Record;
-pub use status::{JobStatus, MemberStatus, Status};
+pub use status::{JobStatus, MemberStatus, Status, TrailStatus};

@@ -5,7 +5,7 @@ use formic_core::{Descriptor, Digest, Epoch, JobId, Life, PeerId, View, transpor
 use formic_identity::Signature;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ended, Status};
+use crate::{Ended, Status, TrailStatus};
 
 /// Everything peers and clients say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub enum Message {
         /// By generation, each by rank: 1, 2, 3, 5 or 7 lives. The last one keeps it.
         groups: Vec<Vec<Life>>,
     },
+    /// Who does which kind of work how well.
+    Pheromones(formic_pheromones::Message),
     /// From a client, which is no member: `formic submit`, `formic status`, `formic run`.
     Request(Request),
     /// To a client.
@@ -90,6 +92,8 @@ pub enum Request {
         /// Why, for people.
         reason: String,
     },
+    /// Whom do you know to be how good at what? Answered by `Trails`.
+    Trails,
     /// Leave in good order (used by a launcher that started the peer; loopback meshes only).
     Leave,
 }
@@ -129,6 +133,8 @@ pub enum Reply {
     },
     /// Who is there, and what goes on.
     Status(Arc<Status>),
+    /// What the answering peer knows about members at kinds of work.
+    Trails(Vec<TrailStatus>),
     /// The forced view is made.
     Forced {
         /// It.
@@ -148,6 +154,7 @@ impl Message {
             Self::Mesh(message) => message.class(),
             Self::Healing(message) => message.class(),
             Self::Work(message) => message.class(),
+            Self::Pheromones(message) => message.class(),
             Self::Completion { message, .. } => message.class(),
             Self::Attestation { .. }
             | Self::Claims(_)

@@ -11,6 +11,7 @@ use formic_core::{
 use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;
 use formic_mesh::Mesh;
+use formic_pheromones::Pheromones;
 use formic_work::{TaskId, Work};
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     exclusive::Exclusive,
     jobs::{Jobs, Submitter},
     step::{Origin, Step},
+    trails::Trails,
     views::Published,
     withheld::Withheld,
 };
@@ -33,6 +35,7 @@ pub struct Node {
     pub(crate) mesh: Mesh,
     pub(crate) healing: Healing,
     pub(crate) work: Work,
+    pub(crate) trails: Trails,
     pub(crate) jobs: Jobs,
     pub(crate) withheld: Withheld,
     pub(crate) exclusive: Exclusive,
@@ -73,7 +76,10 @@ impl Node {
             return Err(Error::LeaveGrace { value: config.leave_grace });
         }
         config.completion.check()?;
+        let random = Random::new(mix(config.seed ^ 2));
+        let machine = Pheromones::new(config.trails.clone(), me, random)?;
         let mut work = config.work;
+        work.brief = config.trails.brief;
         work.slots = config.mesh.slots;
         work.capabilities.clone_from(&config.mesh.capabilities);
         let member = Member { life: me, fate: config.mesh.fate };
@@ -87,7 +93,8 @@ impl Node {
             remote_leave: config.remote_leave,
             healing: Healing::new(config.healing, member, Random::new(mix(config.seed)))?,
             mesh: Mesh::new(mesh, me)?,
-            work: Work::new(work, me, Random::new(config.seed))?,
+            work: Work::new(work, me)?,
+            trails: Trails::new(&config.trails, machine),
             jobs: Jobs::default(),
             withheld: Withheld::default(),
             exclusive: Exclusive::new(me),
@@ -126,6 +133,7 @@ impl Node {
     pub fn check(&self) {
         assert!(self.steps.is_empty() && self.out.is_empty(), "{} left work undone", self.me);
         self.work.check();
+        self.trails.machine.check();
         self.exclusive.check();
         self.jobs.iter().for_each(|(_, job)| job.completion.check());
     }
@@ -249,7 +257,8 @@ impl Node {
             self.withheld.forget(task);
             let finished = Event::TaskFinished { job, key, outcome: outcome.clone() };
             self.out.push(Effect::Event(finished));
-            let input = formic_completion::Input::BodyFinished { key, outcome };
+            let slot = self.served(task, &outcome);
+            let input = formic_completion::Input::BodyFinished { key, outcome, slot };
             self.steps.push_back(Step::completion(job, input));
             self.steps.push_back(Step::Work(formic_work::Input::Ended { task }));
         }
@@ -376,6 +385,9 @@ impl Node {
         if due(self.work.deadline()) {
             self.steps.push_back(Step::Work(formic_work::Input::Deadline));
         }
+        if due(self.trails.machine.deadline()) {
+            self.steps.push_back(Step::Trails(formic_pheromones::Input::Deadline));
+        }
         for job in self.jobs.due(self.now) {
             self.steps.push_back(Step::completion(job, formic_completion::Input::Deadline));
         }
@@ -424,6 +436,16 @@ impl Node {
                 let mut effects = Vec::new();
                 self.work.handle(self.now, input, &mut effects)?;
                 effects.into_iter().for_each(|effect| self.on_work(effect));
+            }
+            Step::Trails(input) => {
+                let is_said = matches!(input, formic_pheromones::Input::Message { .. });
+                let mut effects = Vec::new();
+                match self.trails.machine.handle(self.now, input, &mut effects) {
+                    Err(error) if is_said => return Err(error.into()),
+                    // An attempt or choice that was forgotten: nobody's fault.
+                    Err(_) => self.counters.out_of_turn += 1,
+                    Ok(()) => effects.into_iter().for_each(|effect| self.on_trails(effect)),
+                }
             }
             Step::Completion { job, input, origin } => {
                 let mut effects = Vec::new();
@@ -538,6 +560,7 @@ impl Protocol for Node {
         let watch = earliest(self.mesh.deadline(), self.healing.deadline());
         let tasks = earliest(self.work.deadline(), self.jobs.deadline());
         let tasks = earliest(tasks, self.exclusive.deadline());
+        let tasks = earliest(tasks, self.trails.machine.deadline());
         earliest(leave, earliest(watch, tasks))
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use formic_core::{Capability, Digest, JobId, Life, View, transport::Address};
+use formic_core::{Capability, Digest, JobId, Life, PeerId, View, transport::Address};
 use formic_mesh::Health;
 use serde::{Deserialize, Serialize};
 
@@ -63,4 +63,23 @@ pub struct JobStatus {
     pub awaited: u64,
     /// Home lives that are alive, of how many.
     pub home_alive: (usize, usize),
+}
+
+/// What the answering peer learned about a member at a kind of work: its own experience, and what is left of what
+/// others told it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TrailStatus {
+    /// The kind's name.
+    pub kind: String,
+    /// About whom.
+    pub peer: PeerId,
+    /// Completions, faded, in thousandths.
+    pub samples_milli: u64,
+    /// Expected time in a slot, in microseconds. Optimistic where samples are few.
+    pub service_us: u64,
+    /// Expected share of good results, in millionths.
+    pub quality_ppm: u32,
+    /// How long it takes over what it promises, in thousandths; 1,000 below the bound at which promises count as
+    /// broken.
+    pub honesty_permille: u32,
 }

@@ -12,6 +12,7 @@ pub(crate) enum Step {
     Mesh(formic_mesh::Input),
     Healing(formic_healing::Input),
     Work(formic_work::Input),
+    Trails(formic_pheromones::Input),
     Claims(JobId, formic_register::claims::Input<Ended>),
     Completion {
         job: JobId,

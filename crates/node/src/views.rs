@@ -160,6 +160,7 @@ impl Node {
         self.unnamed.remove(&life);
         self.steps.push_back(Step::Mesh(MeshInput::Down { life }));
         self.steps.push_back(Step::Work(WorkInput::Down { life }));
+        self.steps.push_back(Step::Trails(formic_pheromones::Input::Down { life }));
         for job in self.jobs.ids() {
             self.steps.push_back(Step::completion(job, JobInput::Down { life }));
         }
@@ -190,6 +191,7 @@ impl Node {
         let open = self.jobs.iter().filter(|(_, entry)| !entry.completion.is_closed());
         let open: Vec<JobId> = open.map(|(job, _)| job).collect();
         self.tell_view(&open);
+        self.steps.push_back(Step::Trails(formic_pheromones::Input::View((**view).clone())));
         if view.forced.is_some()
             && let Some(client) = self.operator.take()
         {

@@ -59,8 +59,8 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    pub(crate) fn is_known(&self, name: Name) -> bool {
-        self.known.contains_key(&name)
+    pub(crate) fn is_open(&self, name: Name) -> bool {
+        self.known.get(&name).is_some_and(|attempt| attempt.stage != Stage::Over)
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
@@ -77,8 +77,11 @@ impl Attempts {
         let stage = Stage::Open { due };
         let (waits, waited) = (None, Duration::ZERO);
         let verdict = Verdict::Awaited;
-        self.known.insert(name, Attempt { award, sent, stage, waits, waited, verdict });
-        self.order.push_back(name);
+        let attempt = Attempt { award, sent, stage, waits, waited, verdict };
+        // One that is over is sent again: a ledger that lost it counts anew, a worker gave it back.
+        if self.known.insert(name, attempt).is_none() {
+            self.order.push_back(name);
+        }
         self.due.insert((due, name));
         if self.order.len() <= max {
             return None;

@@ -132,10 +132,21 @@ impl Pheromones {
         normalise(config, logs, weights);
         logs.clear();
         let choice = self.choices.add((key, kind, size), now);
-        for _ in 0..draws(config, pool.len()) {
+        let own = pool.iter().position(|pooled| pooled.life == self.me);
+        let own = own.filter(|_| mean_us < us(config.brief));
+        // To ask oneself costs no message.
+        let others = draws(config, pool.len(), mean_us) - usize::from(own.is_some());
+        for _ in 0..others {
             let Some((number, weight)) = draw(&mut self.random, weights) else { break };
             let pooled = &pool[number];
             choice.candidates.push(Candidate::new(pooled.life, weight, &pooled.estimate));
+            lives.push(pooled.life);
+        }
+        if let Some(own) = own
+            && !lives.contains(&self.me)
+        {
+            let pooled = &pool[own];
+            choice.candidates.push(Candidate::new(pooled.life, weights[own], &pooled.estimate));
             lives.push(pooled.life);
         }
         weights.clear();
@@ -186,6 +197,10 @@ fn wins(key: Key, (score, life): (u128, Life), (best, holder): (u128, Life)) -> 
     score < best || score == best && hash(life) < hash(holder)
 }
 
-const fn draws(config: &Config, pool: usize) -> usize {
+/// Where asking costs as much as doing, fewer are asked.
+fn draws(config: &Config, pool: usize, mean_us: u64) -> usize {
+    if mean_us < us(config.brief) {
+        return config.candidates_of_brief;
+    }
     if pool > config.many { config.candidates_of_many } else { config.candidates }
 }

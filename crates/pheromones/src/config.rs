@@ -37,6 +37,10 @@ pub struct Config {
     pub candidates_of_many: usize,
     /// See `candidates_of_many`: `2..=256`, default 16.
     pub many: usize,
+    /// Candidates for kinds whose mean service is below `brief`, this peer among them if it can do it: `1..=16`, default 2.
+    pub candidates_of_brief: usize,
+    /// See `candidates_of_brief`: `0..=1 s`, default 20 ms.
+    pub brief: Duration,
     /// Quality below which a peer is quarantined, in thousandths: `0..=950`, default 500. 0: never.
     pub quality_gate_permille: u32,
     /// Observed over promised latency from which a promise counts as broken, in tenths: `15..=1,000`,
@@ -94,6 +98,8 @@ impl Default for Config {
             candidates: 5,
             candidates_of_many: 8,
             many: 16,
+            candidates_of_brief: 2,
+            brief: Duration::from_millis(20),
             quality_gate_permille: 500,
             broken_promise_tenths: 40,
             overdue_promises: 4,
@@ -125,6 +131,8 @@ impl Config {
         within("candidates", self.candidates as u64, 1, 16)?;
         within("candidates_of_many", self.candidates_of_many as u64, 1, 16)?;
         within("many", self.many as u64, 2, 256)?;
+        within("candidates_of_brief", self.candidates_of_brief as u64, 1, 16)?;
+        within("brief in us", us(self.brief), 0, S)?;
         within("quality_gate_permille", self.quality_gate_permille.into(), 0, 950)?;
         within("broken_promise_tenths", self.broken_promise_tenths.into(), 15, 1_000)?;
         within("overdue_promises", self.overdue_promises.into(), 1, 64)?;

@@ -39,6 +39,15 @@ pub enum Event {
         /// Where.
         place: Option<Placed>,
     },
+    /// The tasks of a batch go there, in this order; for the rest see `waits`.
+    Spread {
+        /// The task that was chosen for.
+        key: Key,
+        /// At most as many as asked for.
+        places: Vec<Placed>,
+        /// How long one more task would wait at each who offered, these awards included.
+        waits: Vec<(Life, Duration)>,
+    },
     /// An attempt takes far longer than promised (P11). Once per attempt.
     Overdue {
         /// The task.

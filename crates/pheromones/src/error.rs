@@ -40,8 +40,8 @@ pub enum Error {
         /// The task.
         key: Key,
     },
-    /// An attempt that was sent already. The caller's fault.
-    #[error("attempt {attempt} of task {key} was sent before")]
+    /// An attempt that was sent and is not over. The caller's fault.
+    #[error("attempt {attempt} of task {key} was sent and is not over")]
     SentTwice {
         /// The task.
         key: Key,

@@ -20,6 +20,11 @@ impl Pheromones {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         let Message::Trails { epoch, seq, records } = message;
+        // Whoever is in another view may know members that this peer does not, and the other way round.
+        if *epoch != self.sharing.epoch {
+            self.counters.stale += 1;
+            return Ok(());
+        }
         if !self.sharing.is_life(from) {
             return Err(Error::NotMember { from });
         }

@@ -27,7 +27,22 @@ pub enum Input {
         /// What they promised. Those of others than candidates are passed over and counted.
         promises: Vec<Promise>,
     },
-    /// An attempt was sent: only what was sent can deposit (section 7).
+    /// The candidates' promises are in, for many tasks of the chosen one's kind and size at once (P7, P8 for
+    /// each, own awards counted). Answered by `Spread`.
+    Spread {
+        /// The task that was chosen for.
+        key: Key,
+        /// How many tasks.
+        count: u32,
+        /// No task is to wait longer than this: it is held back instead (work.md W5).
+        hold: Duration,
+        /// What happens where the best has no room.
+        when_full: WhenFull,
+        /// What the candidates offered. Offers without room may come from others, too: earlier promises of
+        /// those that are not asked again.
+        offers: Vec<Offer>,
+    },
+    /// An attempt was sent, or is moved: only what was sent can deposit (section 7).
     Sent {
         /// The task.
         key: Key,
@@ -46,6 +61,18 @@ pub enum Input {
         life: Life,
         /// For how long a slot was used, as it says.
         service: Duration,
+        /// Whether the time until now tells how the promise was kept.
+        latency: Latency,
+    },
+    /// A life reports that an attempt failed: laid down as a service of ten means more than it took, because
+    /// it has to be done again. A peer that fails at once would otherwise look fast.
+    Failed {
+        /// The task.
+        key: Key,
+        /// Which attempt.
+        attempt: u16,
+        /// Who reports.
+        life: Life,
     },
     /// The result of an attempt was verified (P10).
     Verified {
@@ -144,6 +171,37 @@ impl Promise {
     pub(crate) const fn service_us(&self) -> u64 {
         self.service_us
     }
+}
+
+/// A promise for many tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Offer {
+    /// Wait and service for the first of them.
+    pub promise: Promise,
+    /// For how many tasks there is room.
+    pub room: u32,
+    /// How many bodies run there at once: at least 1.
+    pub slots: u32,
+    /// How many of its slots are free.
+    pub free: u32,
+}
+
+/// What happens to a task for which the best peer has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WhenFull {
+    /// It is held back: the others would take longer than the best one with its queue.
+    Wait,
+    /// It goes to the next best.
+    Next,
+}
+
+/// Whether the time from sending an attempt to its end says anything about a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Latency {
+    /// It does.
+    Counts,
+    /// Tasks that it spawned had to end first.
+    HadChildren,
 }
 
 /// To whom an attempt was sent, and on what promise.

@@ -97,9 +97,11 @@ impl KindState {
         scale(self.verified.sum + SAMPLE, ONE, self.verified.count + 2 * SAMPLE).min(ONE)
     }
 
-    /// P14: only kinds that are hardly verified have a share cap.
+    /// P14: only kinds that are hardly verified have a share cap. One of which nothing was ever verified has
+    /// none: nothing tells liars from specialists, and the cap would send a third of the work away from these.
     pub(crate) fn has_share_cap(&self) -> bool {
-        formic_core::rule!("pheromones/P14") && self.verified_share() < ONE / 10
+        let some = self.verified.sum > 0;
+        formic_core::rule!("pheromones/P14") && some && self.verified_share() < ONE / 10
     }
 
     pub(crate) fn add_attempt(&mut self, config: &Config, now: Time, slot: u32) {

@@ -50,6 +50,8 @@ pub struct Probe {
     pub mean: Duration,
     /// How many peers are asked.
     pub asked: u32,
+    /// For how many tasks: at least 1.
+    pub count: u32,
     /// Until when an award would be here: two round trips, at least 2 ms.
     pub holds: Duration,
 }
@@ -63,7 +65,7 @@ pub struct Probe {
 ///
 /// let (kind, second) = (Kind::of("review"), Duration::from_secs(1));
 /// let holds = Duration::from_millis(2);
-/// let probe = Probe { kind, size: Size::MEAN, mean: second, asked: 1, holds };
+/// let probe = Probe { kind, size: Size::MEAN, mean: second, asked: 1, count: 1, holds };
 /// let idle = Backlog { queued: &[], running: &[], slots: 1 };
 /// let mut ledger = Ledger::new(&Config::default());
 /// // Unused, it promises what the prober expects of anybody.
@@ -153,6 +155,14 @@ impl Ledger {
         own.detect();
     }
 
+    /// A body of this kind failed after so long. It counts as ten mean services more, as at its owner: a peer
+    /// that fails at once must not promise to be fast.
+    pub fn failed(&mut self, now: Time, kind: Kind, size: Size, service: Duration) {
+        let expected_us = self.kinds.get(&kind).map_or(1, |own| own.expected_us);
+        let more = size.of(expected_us.saturating_mul(crate::pheromones::FAILURE_MEANS));
+        self.served(now, kind, size, service.saturating_add(span(more)));
+    }
+
     /// Wait and service promised for a task of this kind and size. The promise reserves its share of the
     /// slot until an award would be here, so that many probes at once do not all see one empty queue.
     pub fn promise(
@@ -168,7 +178,8 @@ impl Ledger {
             self.reserved_us -= self.reserved.pop_front().map_or(0, |(_, amount)| amount);
         }
         let wait = self.wait_us(now, backlog);
-        let amount = service / u64::from(probe.asked.max(1));
+        let all = service.saturating_mul(probe.count.max(1).into());
+        let amount = all / u64::from(probe.asked.max(1));
         if rule!("pheromones/P17") && self.reserved.len() < RESERVED_MAX {
             let until = now + probe.holds;
             // Holds may differ between probers: the order is that of the last to end.

@@ -51,7 +51,7 @@
 //! deposit at 100 peers took 37 us on a loaded machine: goal 5 us, missed. `benches/results/routing.md` has all
 //! tables, losses among them.
 //!
-//! **Limits.** Not yet used by `node`. Until a kind's first completion its mean is a guess (`Expect`, else 10 s):
+//! **Limits.** Until a kind's first completion its mean is a guess (`Expect`, else 10 s):
 //! a caller that refuses tasks by promised waits must not do so on the guess, or it never learns. No next hop for peers that cannot be dialled. Verdicts are believed as
 //! the caller brings them: shared records name no receipts, so what others share about quality is bounded
 //! (G4, G5) and not audited. Candidates' fit to preferred capabilities is not weighed. At most 1,024 choices
@@ -90,6 +90,7 @@ mod message;
 mod peers;
 mod pheromones;
 mod share;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod trails;
@@ -99,8 +100,9 @@ pub use choice::{Candidate, Choice};
 pub use config::{Affinity, Config};
 pub use effect::{Effect, Event, Placed, Word};
 pub use error::Error;
-pub use input::{Award, Finding, Input, Promise, Turn};
+pub use formic_core::Kind;
+pub use input::{Award, Finding, Input, Latency, Offer, Promise, Turn, WhenFull};
 pub use ledger::{Backlog, Ledger, Probe, Running};
 pub use message::{COUNT_MAX, GOOD_MAX, MEAN_MAX_US, Message, RECORDS_MAX, Record};
 pub use pheromones::{Counters, Pheromones, Trail};
-pub use units::{Kind, Size};
+pub use units::Size;

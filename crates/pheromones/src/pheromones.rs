@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use formic_core::{Key, Life, PeerId, Protocol, Random, Sink, Time, View, earliest};
 
 use crate::{
-    Award, Choice, Config, Effect, Error, Event, Input, Kind, Word,
+    Award, Choice, Config, Effect, Error, Event, Input, Kind, Latency, Word,
     attempts::{Attempt, Attempts, Name},
     choice::Choices,
     choosing::Scratch,
@@ -17,9 +17,13 @@ use crate::{
     kind::KindState,
     peers::Peers,
     share::Sharing,
+    spread::Batch,
     trails::Sums,
     units::{SAMPLE, TICKS, span, us},
 };
+
+/// Mean services that a failure counts for, as many as an overdue attempt (P11).
+pub(crate) const FAILURE_MEANS: u64 = 10;
 
 /// What was passed over without being anybody's offence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -163,7 +167,7 @@ impl Pheromones {
     }
 
     fn on_sent(&mut self, now: Time, name: Name, award: Award) -> Result<(), Error> {
-        if self.attempts.is_known(name) {
+        if self.attempts.is_open(name) {
             return Err(Error::SentTwice { key: name.0, attempt: name.1 });
         }
         let slot = self.peers.intern(award.life.peer);
@@ -194,7 +198,7 @@ impl Pheromones {
         &mut self,
         now: Time,
         (name, life): (Name, Life),
-        service: core::time::Duration,
+        (service, latency): (core::time::Duration, Latency),
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         self.attempts.open(name, life)?;
@@ -214,13 +218,33 @@ impl Pheromones {
         known.add_completion();
         let mean_us = size.of(known.mean_us());
         let promised_us = us(promised);
-        let observed = promised_us.saturating_mul(10).saturating_add(mean_us / 5);
-        self.add_promise(now, life.peer, (latency_us.min(observed), promised_us));
+        let most = match latency {
+            Latency::Counts => promised_us.saturating_mul(10).saturating_add(mean_us / 5),
+            Latency::HadChildren => promised_us,
+        };
+        self.add_promise(now, life.peer, (latency_us.min(most), promised_us));
         self.deposit(now, (kind, life.peer), |sums| {
             sums.count += SAMPLE;
             sums.service = sums.service.saturating_add(ticks);
         });
         self.tell_standing(now, kind, slot, out);
+        Ok(())
+    }
+
+    /// What failed has to be done again: as slow as ten mean services more, for this peer's trail alone. The
+    /// kind's mean, the promise trail and quality are left as they are: nobody has verified anything.
+    fn on_failed(&mut self, now: Time, name: Name, life: Life) -> Result<(), Error> {
+        self.attempts.open(name, life)?;
+        let Some(attempt) = self.attempts.cancel(name) else { return Ok(()) };
+        self.unlist(name, &attempt);
+        let Award { kind, size, life, .. } = attempt.award;
+        let mean_us = us(self.mean(kind));
+        let took = size.ticks_at_mean(us(attempt.elapsed(now)).max(1));
+        let ticks = took.saturating_add(mean_us.saturating_mul(FAILURE_MEANS * TICKS));
+        self.deposit(now, (kind, life.peer), |sums| {
+            sums.count += SAMPLE;
+            sums.service = sums.service.saturating_add(ticks);
+        });
         Ok(())
     }
 
@@ -254,7 +278,10 @@ impl Pheromones {
         let sums = known.trails.touch(slot, (now, at), factor);
         add(sums);
         sums.check();
-        self.sharing.touch(kind, peer);
+        // Nobody believes praise of oneself (G3).
+        if peer != self.me.peer {
+            self.sharing.touch(kind, peer);
+        }
     }
 
     fn add_promise(&mut self, now: Time, peer: PeerId, (observed, promised): (u64, u64)) {
@@ -324,7 +351,7 @@ impl Pheromones {
     }
 
     fn on_view(&mut self, now: Time, view: &View) {
-        self.sharing.on_view(&self.config, self.me.peer, view);
+        self.sharing.on_view(&self.config, self.me, view);
         self.sharing.dirty.retain(|(_, peer), _| view.member(*peer).is_some());
         let factor = self.config.quality_factor;
         let (sharing, peers) = (&self.sharing, &self.peers);
@@ -406,10 +433,14 @@ impl Protocol for Pheromones {
                 self.on_choose(now, (key, kind, size), (eligible, &tried), out)?;
             }
             Input::Rank { key, promises } => self.on_rank(now, key, &promises, out)?,
-            Input::Sent { key, attempt, award } => self.on_sent(now, (key, attempt), award)?,
-            Input::Finished { key, attempt, life, service } => {
-                self.on_finished(now, ((key, attempt), life), service, out)?;
+            Input::Spread { key, count, hold, when_full, offers } => {
+                self.on_spread(now, Batch { key, count, hold, when_full }, &offers, out)?;
             }
+            Input::Sent { key, attempt, award } => self.on_sent(now, (key, attempt), award)?,
+            Input::Finished { key, attempt, life, service, latency } => {
+                self.on_finished(now, ((key, attempt), life), (service, latency), out)?;
+            }
+            Input::Failed { key, attempt, life } => self.on_failed(now, (key, attempt), life)?,
             Input::Verified { key, attempt, life, finding } => {
                 self.on_verified(now, ((key, attempt), life), finding, out)?;
             }

@@ -117,7 +117,7 @@ impl Sharing {
     /// G6: members stand in a circle, ordered by SHA-256("formic/panel/1", view hash, peer). Everybody
     /// listens to those at the same distances ahead, which the view hash draws: so each peer can tell
     /// who listens to it, and tells nobody else.
-    pub(crate) fn on_view(&mut self, config: &Config, me: PeerId, view: &View) {
+    pub(crate) fn on_view(&mut self, config: &Config, me: Life, view: &View) {
         let hash = view.hash();
         self.epoch = view.epoch;
         self.seq = 0;
@@ -131,7 +131,7 @@ impl Sharing {
         self.audience.clear();
         self.sources.retain(|peer, _| view.member(*peer).is_some());
         self.sources.values_mut().for_each(|source| source.seq = 0);
-        let Some(here) = circle.iter().position(|life| life.peer == me) else { return };
+        let Some(here) = circle.iter().position(|life| *life == me) else { return };
         let n = circle.len();
         for distance in distances(config, n, &hash) {
             self.panel.insert(circle[(here + distance) % n].peer);

@@ -3,4 +3,5 @@ mod choosing;
 mod harness;
 mod properties;
 mod sharing;
+mod spread;
 mod worker;

@@ -1,8 +1,7 @@
 //! What is counted, and in which units.
 
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
-use formic_core::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, fixed::scale};
@@ -15,31 +14,6 @@ pub(crate) const TICKS: u64 = 1 << 8;
 
 /// No service, wait or latency counts for more: 30 days.
 pub(crate) const SPAN_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
-
-/// What a task is an example of: trails are kept per kind.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Kind(pub u64);
-
-impl Kind {
-    /// The first 8 bytes of the name's SHA-256 (pheromones.md section 6).
-    ///
-    /// ```
-    /// use formic_pheromones::Kind;
-    /// assert_eq!(Kind::of("review"), Kind::of("review"));
-    /// assert_ne!(Kind::of("review"), Kind::of("plan"));
-    /// ```
-    pub fn of(name: &str) -> Self {
-        let digest = Digest::of(&[name.as_bytes()]);
-        let bytes = digest.as_bytes().iter().take(8);
-        Self(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
-    }
-}
-
-impl fmt::Debug for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind({:016x})", self.0)
-    }
-}
 
 /// How large a task is, over the mean of its kind: 1/16 to 16 in steps of 1/65,536, default 1.
 ///

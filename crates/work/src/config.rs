@@ -20,9 +20,15 @@ pub struct Config {
     pub held_max: usize,
     /// Tasks that one probe stands for: `1..=1,024`, default 64.
     pub batch: usize,
-    /// Candidates asked at once: `1..=64`, default 3. More costs messages and finds the least loaded
-    /// more surely.
-    pub probes: usize,
+    /// Tasks are held back at their owner where they would wait for longer than so many mean services:
+    /// `1..=1,000`, default 4. More binds them early, to peers that may turn out slow; fewer costs messages and
+    /// lets remote workers run dry. Never less than `probe_timeout` and a round trip there and back twice.
+    pub hold: u32,
+    /// Tasks of kinds whose mean service is shorter do not wait for the best peer where another has room:
+    /// `0..=1 s`, default 20 ms.
+    pub brief: Duration,
+    /// A body that has waited for others for so long is reported to its owner: `1 ms..=60 s`, default 100 ms.
+    pub tell_waits: Duration,
     /// How long answers to a probe are awaited at least: `1 ms..=10 s`, default 20 ms. Where nobody answered, or
     /// answers took longer than half of it, the next probe waits longer, up to 2 s.
     pub probe_timeout: Duration,
@@ -41,7 +47,9 @@ impl Default for Config {
             queue_per_slot: 8,
             held_max: 10_000,
             batch: 64,
-            probes: 3,
+            hold: 4,
+            brief: Duration::from_millis(20),
+            tell_waits: Duration::from_millis(100),
             probe_timeout: Duration::from_millis(20),
             avoid_for: Duration::from_millis(200),
             ask_again: Duration::from_secs(1),
@@ -56,7 +64,9 @@ impl Config {
         within("queue_per_slot", self.queue_per_slot.into(), 1, 1_024)?;
         within("held_max", self.held_max as u64, 1, 10_000_000)?;
         within("batch", self.batch as u64, 1, 1_024)?;
-        within("probes", self.probes as u64, 1, 64)?;
+        within("hold", self.hold.into(), 1, 1_000)?;
+        within("brief in us", us(self.brief), 0, 1_000_000)?;
+        within("tell_waits in us", us(self.tell_waits), 1_000, 60_000_000)?;
         within("probe_timeout in us", us(self.probe_timeout), 1_000, 10_000_000)?;
         within("avoid_for in us", us(self.avoid_for), 0, 60_000_000)?;
         within("ask_again in us", us(self.ask_again), 10_000, 60_000_000)

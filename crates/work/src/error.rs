@@ -62,6 +62,20 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A value that no correct peer sends. The sender's fault.
+    #[error("{from} sent {field} {value}, expected {low} to {high}")]
+    OutOfRange {
+        /// Who sent it.
+        from: Life,
+        /// Which value.
+        field: &'static str,
+        /// The value.
+        value: u64,
+        /// The smallest allowed value.
+        low: u64,
+        /// The largest allowed value.
+        high: u64,
+    },
     /// Room for tasks at a peer without slots. The sender's fault.
     #[error("{from} promises room for {room} tasks and has no slots")]
     RoomWithoutSlots {
@@ -77,6 +91,7 @@ impl Blame for Error {
         match self {
             Self::Unasked { from, .. }
             | Self::TooMany { from, .. }
+            | Self::OutOfRange { from, .. }
             | Self::RoomWithoutSlots { from, .. } => Fault::Peer(from.peer),
             Self::ClockWentBack { .. }
             | Self::Config { .. }

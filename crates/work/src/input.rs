@@ -1,8 +1,9 @@
+use core::time::Duration;
 use std::sync::Arc;
 
-use formic_core::{Capability, Descriptor, JobId, Life};
+use formic_core::{Capability, Descriptor, JobId, Key, Life};
 
-use crate::{Message, TaskId};
+use crate::{Message, TaskId, Want};
 
 /// What happened at this peer, as far as placing and queueing is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,12 +27,30 @@ pub enum Input {
     },
     /// Answer to [`Effect::Choose`](crate::Effect::Choose).
     Chosen {
-        /// From the question: sorted, unique.
-        requires: Vec<Capability>,
+        /// From the question.
+        want: Want,
         /// Who is alive, takes work and has all of it; sorted, unique.
         lives: Vec<Life>,
         /// Where there is nobody: what is missing.
         missing: Vec<Capability>,
+    },
+    /// Answer to [`Effect::Draw`](crate::Effect::Draw).
+    Drawn {
+        /// From the question.
+        key: Key,
+        /// Whom to probe: some of the eligible.
+        lives: Vec<Life>,
+        /// How long a task of the kind takes on average, as known or guessed.
+        mean: Duration,
+    },
+    /// Answer to [`Effect::Rank`](crate::Effect::Rank).
+    Ranked {
+        /// From the question.
+        key: Key,
+        /// Where the tasks go, first to last; fewer than asked for: the rest is held back.
+        places: Vec<Ranked>,
+        /// How long one more task would wait at those who bid, these awards included.
+        waits: Vec<(Life, Duration)>,
     },
     /// The answers to `Choose` may have changed: somebody came, came back or changed what it can do.
     RosterChanged,
@@ -89,6 +108,17 @@ pub enum Input {
     },
     /// The time asked for by `deadline()` has come.
     Deadline,
+}
+
+/// Where one task goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ranked {
+    /// To whom: one of those who bid and have room.
+    pub life: Life,
+    /// Wait and service together.
+    pub promised: Duration,
+    /// The service alone.
+    pub service: Duration,
 }
 
 /// Whether a body needs a slot.

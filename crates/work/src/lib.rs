@@ -1,9 +1,10 @@
 //! Who does what: placement, queues, backpressure, dependencies.
 //!
 //! ```text
-//!  owner    Place -> Held -> Probing -> Awarded -> Unplace         Probe  -->
-//!                     ^        |           |                       <-- Promise {load, room}
-//!                     +--------+-----------+  no room, Returned    Interest -->, <-- Room
+//!  owner    Place -> Held -> Probing -> Awarded -> Unplace    Choose, Draw: whom to ask    Probe -->
+//!                     ^        |           |                  <-- Promise {wait, service, room}
+//!                     +--------+-----------+                  Rank: who gets what, or held back
+//!                       no room, Returned                     Interest -->, <-- Room
 //!
 //!  worker   Queue -> Queued -> Running <-> Waiting -> Ended
 //!                      |
@@ -14,17 +15,18 @@
 //! hears of a task before the task was awarded.
 //!
 //! ```
-//! use formic_core::{Incarnation, Life, PeerId, Protocol, Random, Time};
-//! use formic_work::{Config, Effect, Input, Load, Message, Work};
+//! use formic_core::{Incarnation, Kind, Life, PeerId, Protocol, Time};
+//! use formic_work::{Config, Effect, Input, Message, Probe, Work};
 //!
 //! let me = Life::new(PeerId::from_bytes([7; 32]), Incarnation(1));
-//! let mut work = Work::new(Config::default(), me, Random::new(1))?;
-//! let probe = Message::Probe { id: 1, count: 1, requires: vec![] };
-//! let mut out = Vec::new();
-//! work.handle(Time::ZERO, Input::Message { from: me, message: probe }, &mut out)?;
-//! let load = Load { running: 0, queued: 0, slots: 1 };
-//! let message = Message::Promise { id: 1, load, room: 9 };
-//! assert_eq!(out, [Effect::Send { to: me, message }]);
+//! let mut work = Work::new(Config::default(), me)?;
+//! let (kind, requires) = (Kind::of("review"), vec![]);
+//! let probe = Probe { id: 1, count: 1, asked: 1, kind, requires, mean_us: 20_000, holds_us: 2_000 };
+//! let (message, mut out) = (Message::Probe(probe), Vec::new());
+//! work.handle(Time::ZERO, Input::Message { from: me, message }, &mut out)?;
+//! // What it promises is estimated outside, from what runs and waits here: nothing.
+//! let Some(Effect::Estimate { backlog, room, .. }) = out.pop() else { panic!() };
+//! assert_eq!((backlog.queued, backlog.running, room), (vec![], vec![], 9));
 //! # Ok::<(), formic_work::Error>(())
 //! ```
 //!
@@ -38,14 +40,21 @@
 //! - A cycle of needs is named, a shortest one; ready and cancelled are what a naive reading says
 //!   (`tests::needs`).
 //!
-//! **Limits.** First form: least loaded by tasks per slot, first come first served; no trails,
-//! priorities, stealing, rescue, deadlock search. Two owners may be promised the same room: a queue
-//! takes up to four times its bound before it gives tasks back.
+//! Whom to ask and who gets what is decided outside (`Draw`, `Rank`: pheromones, in `node`), and what a worker
+//! promises is estimated outside (`Estimate`). Here is what follows: batches, one probe for up to 64 tasks of one
+//! kind and requirement; late binding (W5): where the best peer would let a task wait for more than four mean
+//! services, or has no room, the task stays with its owner, and that peer reports when it has less to do.
+//!
+//! **Limits.** First come first served; no priorities, stealing, rescue, maximum wait, deadlock search. Two owners
+//! may be promised the same room: a queue takes up to four times its bound before it gives tasks back. A body
+//! that ended before its children counts as running for its owner's clock; one that waits without a slot is told
+//! after 100 ms.
 //!
 //! **Sources.** Contract net (Smith, IEEE Trans. Computers C-29, 1980); the power of d choices
 //! (Mitzenmacher, TPDS 12, 2001); late binding and batch probes as in Sparrow (Ousterhout, Wendell,
 //! Zaharia, Stoica, SOSP 2013). Deviation: full workers report room instead of queueing reservations.
 
+mod award;
 mod config;
 mod effect;
 mod error;
@@ -60,9 +69,9 @@ mod work;
 mod worker;
 
 pub use config::Config;
-pub use effect::Effect;
+pub use effect::{Award, Backlog, Bid, Effect, Patience, Want};
 pub use error::Error;
-pub use input::{Input, Place};
-pub use message::{Load, Message, REQUIRES_MAX, RETURNED_MAX, Reason, TaskId};
+pub use input::{Input, Place, Ranked};
+pub use message::{Load, Message, Offer, Probe, REQUIRES_MAX, RETURNED_MAX, Reason, TaskId};
 pub use needs::{Ended, NEEDS_MAX, Needs, NeedsError, Step, TASKS_MAX};
 pub use work::Work;

@@ -6,23 +6,26 @@ use std::{
     sync::Arc,
 };
 
-use formic_core::{Capability, Descriptor, JobId, Key, Life, Random, Sink, Time, earliest};
+use formic_core::{Descriptor, JobId, Key, Kind, Life, Sink, Time, earliest};
 
 use crate::{
-    Config, Effect, Error, Load, Message, Reason, TaskId,
-    lane::{Lane, Phase, Promised, turn},
+    Config, Effect, Message, Probe, Reason, TaskId, Want,
+    lane::{Asked, Lane, Phase, turn},
 };
 
 /// Answers that take longer are not waited for.
-const PATIENCE_MAX: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(2);
+/// An award is on its way for so long at least.
+const HOLDS_MIN: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Entry {
-    attempt: u16,
+pub(crate) struct Entry {
+    pub(crate) attempt: u16,
     descriptor: Arc<Descriptor>,
-    at: At,
+    pub(crate) kind: Kind,
+    pub(crate) at: At,
     /// Its age among all tasks of this owner.
-    seq: u64,
+    pub(crate) seq: u64,
     /// Who shall not get it, until when.
     avoid: Vec<(Life, Time)>,
     /// Whether `Unplaceable` was pushed.
@@ -36,38 +39,21 @@ pub(crate) enum At {
     Awarded(Life),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Owner {
-    tasks: BTreeMap<TaskId, Entry>,
-    lanes: BTreeMap<Vec<Capability>, Lane>,
-    /// Peers without room that promised to report when they have some.
-    full_peers: BTreeSet<Life>,
+    pub(crate) tasks: BTreeMap<TaskId, Entry>,
+    pub(crate) lanes: BTreeMap<Want, Lane>,
     next_probe: u64,
     next_seq: u64,
     /// Tasks not awarded.
-    held: usize,
+    pub(crate) held: usize,
     /// `Effect::Full` was pushed last.
     full: bool,
     /// How long answers take at most by what was seen; at least `probe_timeout` is waited anyway.
-    patience: Duration,
-    random: Random,
+    pub(crate) patience: Duration,
 }
 
 impl Owner {
-    pub(crate) const fn new(random: Random) -> Self {
-        Self {
-            tasks: BTreeMap::new(),
-            lanes: BTreeMap::new(),
-            full_peers: BTreeSet::new(),
-            next_probe: 0,
-            next_seq: 0,
-            held: 0,
-            full: false,
-            patience: Duration::ZERO,
-            random,
-        }
-    }
-
     pub(crate) const fn held(&self) -> usize {
         self.held
     }
@@ -76,8 +62,18 @@ impl Owner {
         self.full
     }
 
+    pub(crate) const fn probes(&self) -> u64 {
+        self.next_probe
+    }
+
     pub(crate) fn at(&self, task: TaskId) -> Option<At> {
         self.tasks.get(&task).map(|entry| entry.at)
+    }
+
+    /// The attempt of this task that this life was awarded.
+    pub(crate) fn awarded(&self, task: TaskId, life: Life) -> Option<u16> {
+        let entry = self.tasks.get(&task).filter(|entry| entry.at == At::Awarded(life));
+        entry.map(|entry| entry.attempt)
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
@@ -104,191 +100,137 @@ impl Owner {
         }
         let seq = turn(attempt, self.next_seq);
         let seq = known.map_or(seq, |known| known.seq.min(seq));
-        self.remove(task);
+        self.remove(task, out);
         self.next_seq += 1;
         let avoid = avoid.into_iter().collect();
-        let requires = descriptor.requires.clone();
-        let entry = Entry { attempt, descriptor, at: At::Held, seq, avoid, told: false };
+        let kind = Kind::of(&descriptor.kind);
+        let entry = Entry { attempt, descriptor, kind, at: At::Held, seq, avoid, told: false };
+        let want = entry.want();
         self.tasks.insert(task, entry);
         self.held += 1;
-        self.lanes.entry(requires.clone()).or_default().held.insert(seq, task);
-        self.tell_missing(&requires, out);
-        self.advance(&requires, out);
+        self.lanes.entry(want.clone()).or_default().held.insert(seq, task);
+        self.tell_missing(&want, out);
+        self.advance(&want, out);
     }
 
     /// Takes a task out of wherever it is.
-    pub(crate) fn remove(&mut self, task: TaskId) {
+    pub(crate) fn remove(&mut self, task: TaskId, out: &mut impl Sink<Effect>) {
         let Some(entry) = self.tasks.remove(&task) else { return };
-        let requires = &entry.descriptor.requires;
-        if let Some(lane) = self.lanes.get_mut(requires) {
-            match entry.at {
-                At::Held => drop(lane.held.remove(&entry.seq)),
-                At::Probing => lane.batch.retain(|&other| other != task),
-                At::Awarded(_) => {}
-            }
-            if lane.is_unused() {
-                self.lanes.remove(requires);
-            }
+        if matches!(entry.at, At::Awarded(_)) {
+            out.push(Effect::Withdrawn { task, attempt: entry.attempt });
+            return;
         }
-        if !matches!(entry.at, At::Awarded(_)) {
-            self.held -= 1;
+        self.held -= 1;
+        let want = entry.want();
+        let Some(lane) = self.lanes.get_mut(&want) else { return };
+        if entry.at == At::Held {
+            lane.held.remove(&entry.seq);
+        } else {
+            lane.batch.retain(|&other| other != task);
+        }
+        if lane.is_unused() {
+            self.lanes.remove(&want);
         }
     }
 
-    pub(crate) fn remove_job(&mut self, job: JobId) {
+    pub(crate) fn remove_job(&mut self, job: JobId, out: &mut impl Sink<Effect>) {
         let first = TaskId { job, key: Key::from_bytes([0; 16]) };
         let range = (Bound::Included(first), Bound::Unbounded);
         let tasks: Vec<TaskId> =
             self.tasks.range(range).map(|(&task, _)| task).take_while(|t| t.job == job).collect();
         for task in tasks {
-            self.remove(task);
+            self.remove(task, out);
         }
     }
 
     /// W2: who may be asked is asked of mesh whenever tasks are held and nobody is being asked.
-    fn advance(&mut self, requires: &[Capability], out: &mut impl Sink<Effect>) {
-        if let Some(lane) = self.lanes.get_mut(requires)
+    pub(crate) fn advance(&mut self, want: &Want, out: &mut impl Sink<Effect>) {
+        if let Some(lane) = self.lanes.get_mut(want)
             && lane.phase == Phase::Idle
             && !lane.held.is_empty()
         {
             lane.phase = Phase::Choosing;
-            out.push(Effect::Choose { requires: requires.to_vec() });
+            out.push(Effect::Choose { want: want.clone() });
         }
     }
 
-    /// W3: one probe stands for a batch.
+    /// W2: the capable ones, less those that are full and those that the oldest task avoids.
     pub(crate) fn on_chosen(
         &mut self,
         now: Time,
         config: &Config,
-        (requires, lives, missing): (Vec<Capability>, Vec<Life>, Vec<Capability>),
+        (want, capable, missing): (Want, Vec<Life>, Vec<formic_core::Capability>),
         out: &mut impl Sink<Effect>,
     ) {
-        let Some(lane) = self.lanes.get_mut(&requires) else { return };
+        let Some(lane) = self.lanes.get_mut(&want) else { return };
         if lane.phase != Phase::Choosing {
             return;
         }
-        if lane.held.is_empty() {
-            self.lanes.remove(&requires);
+        let head = lane.held.values().next().and_then(|task| Some((*task, self.tasks.get(task)?)));
+        let Some((head, entry)) = head else {
+            self.lanes.remove(&want);
             return;
-        }
-        if lives.is_empty() {
+        };
+        if capable.is_empty() {
             lane.phase = Phase::Nobody { missing };
-            self.tell_missing(&requires, out);
+            self.tell_missing(&want, out);
             return;
         }
-        let mut asked: Vec<Life> =
-            lives.iter().copied().filter(|life| !self.full_peers.contains(life)).collect();
-        if asked.is_empty() {
+        let may =
+            |life: &&Life| !lane.full.contains_key(life) && entry.may_go_to(**life, now, &capable);
+        let mut eligible: Vec<Life> = capable.iter().filter(may).copied().collect();
+        eligible.dedup_by_key(|life| life.peer);
+        let until = now + config.ask_again;
+        if eligible.is_empty() {
+            let avoided = entry.avoid.iter().map(|(_, until)| *until).min();
+            let until = avoided.filter(|at| *at > now).map_or(until, |at| at.min(until));
+            lane.phase = Phase::Waiting { until };
+            return;
+        }
+        lane.phase = Phase::Drawing { key: head.key, capable, until };
+        out.push(Effect::Draw { key: head.key, kind: want.kind, eligible });
+    }
+
+    /// W3: one probe stands for a batch.
+    pub(crate) fn on_drawn(
+        &mut self,
+        now: Time,
+        config: &Config,
+        (key, mut lives, mean): (Key, Vec<Life>, Duration),
+        out: &mut impl Sink<Effect>,
+    ) {
+        let drawing =
+            |lane: &Lane| matches!(&lane.phase, Phase::Drawing { key: k, .. } if *k == key);
+        let found = self.lanes.iter().find(|(_, lane)| drawing(lane)).map(|(want, _)| want.clone());
+        let Some(want) = found else { return };
+        let Some(lane) = self.lanes.get_mut(&want) else { return };
+        let Phase::Drawing { capable, .. } = core::mem::take(&mut lane.phase) else { return };
+        if lane.held.is_empty() {
+            self.lanes.remove(&want);
+            return;
+        }
+        lives.retain(|life| capable.contains(life));
+        if lives.is_empty() {
             lane.phase = Phase::Waiting { until: now + config.ask_again };
             return;
         }
-        keep_some(&mut self.random, &mut asked, config.probes);
+        take_batch(&mut self.tasks, lane, (now, config.batch));
         let id = self.next_probe;
         self.next_probe += 1;
-        lane.take_batch(config.batch);
-        for task in &lane.batch {
-            if let Some(entry) = self.tasks.get_mut(task) {
-                entry.at = At::Probing;
-            }
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (count, asked) = (small(lane.batch.len()), small(lives.len()));
+        let us = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let (mean_us, holds_us) = (us(mean).max(1), us(self.patience.max(HOLDS_MIN)));
+        let Want { kind, requires } = want;
+        for &to in &lives {
+            let requires = requires.clone();
+            let probe = Probe { id, count, asked, kind, requires, mean_us, holds_us };
+            out.push(Effect::Send { to, message: Message::Probe(probe) });
         }
-        let count = u32::try_from(lane.batch.len()).unwrap_or(u32::MAX);
-        for &to in &asked {
-            let message = Message::Probe { id, count, requires: requires.clone() };
-            out.push(Effect::Send { to, message });
-        }
-        let asked = asked.into_iter().collect();
         let until = now + self.patience.max(config.probe_timeout);
-        let promises = BTreeMap::new();
-        lane.phase = Phase::Probing { id, asked, promises, since: now, until, capable: lives };
-    }
-
-    pub(crate) fn on_promise(
-        &mut self,
-        now: Time,
-        config: &Config,
-        (from, id, load, room): (Life, u64, Load, u32),
-        out: &mut impl Sink<Effect>,
-    ) -> Result<(), Error> {
-        if id >= self.next_probe {
-            return Err(Error::Unasked { from, id });
-        }
-        if load.slots == 0 && room > 0 {
-            return Err(Error::RoomWithoutSlots { from, room });
-        }
-        let probed = self.lanes.iter_mut().find_map(|(requires, lane)| match &mut lane.phase {
-            Phase::Probing { id: current, asked, promises, since, .. } if *current == id => {
-                Some((requires.clone(), asked, promises, *since))
-            }
-            _ => None,
-        });
-        // A promise that came after its probe was decided is late, not wrong.
-        let Some((requires, asked, promises, since)) = probed else { return Ok(()) };
-        if promises.contains_key(&from) {
-            return Err(Error::Unasked { from, id });
-        }
-        // Held for dead meanwhile, or never asked: it is not waited for.
-        if !asked.contains(&from) {
-            return Ok(());
-        }
-        self.patience = (now.since(since) * 2).min(PATIENCE_MAX);
-        let tie = self.random.next();
-        promises.insert(from, Promised { load, room, tie });
-        if promises.len() == asked.len() {
-            self.award(now, config, &requires, out);
-        }
-        Ok(())
-    }
-
-    /// W5, W6: each task of the batch goes to the least loaded peer with room, own awards counted.
-    fn award(
-        &mut self,
-        now: Time,
-        config: &Config,
-        requires: &[Capability],
-        out: &mut impl Sink<Effect>,
-    ) {
-        let Some(lane) = self.lanes.get_mut(requires) else { return };
-        let phase = core::mem::take(&mut lane.phase);
-        let Phase::Probing { mut promises, capable, .. } = phase else { return };
-        let mut awarded = 0;
-        for task in core::mem::take(&mut lane.batch) {
-            let Some(entry) = self.tasks.get_mut(&task) else { continue };
-            match Promised::best(&promises, |life| entry.may_go_to(life, now, &capable)) {
-                Some(life) => {
-                    promises.entry(life).and_modify(Promised::take);
-                    assert!(capable.contains(&life), "an awarded life was eligible (L3)");
-                    entry.at = At::Awarded(life);
-                    (awarded, self.held) = (awarded + 1, self.held - 1);
-                    out.push(Effect::Placed { task, attempt: entry.attempt, life });
-                }
-                None => {
-                    entry.at = At::Held;
-                    lane.held.insert(entry.seq, task);
-                }
-            }
-        }
-        if lane.held.is_empty() {
-            self.lanes.remove(requires);
-            return;
-        }
-        let mut learned = false;
-        for (&to, _) in promises.iter().filter(|(_, promised)| promised.room == 0) {
-            // Late binding: who has no room says when it has.
-            learned |= self.full_peers.insert(to);
-            out.push(Effect::Send { to, message: Message::Interest });
-        }
-        lane.silent = if promises.is_empty() { lane.silent.saturating_add(1).min(5) } else { 0 };
-        if promises.is_empty() {
-            // Over a slow link every answer would come too late, for ever.
-            self.patience = (self.patience.max(config.probe_timeout) * 2).min(PATIENCE_MAX);
-        }
-        if awarded == 0 && !learned {
-            let pause = config.probe_timeout * (1 << lane.silent);
-            let until = now + if promises.is_empty() { pause } else { config.avoid_for };
-            lane.phase = Phase::Waiting { until };
-        }
-        self.advance(requires, out);
+        let (promises, lives) = (BTreeMap::new(), lives.into_iter().collect());
+        let asked = Asked { id, key, mean, lives, promises, since: now, until, capable };
+        lane.phase = Phase::Probing(Box::new(asked));
     }
 
     /// W8: a worker gives tasks back. Only what is awarded to it moves.
@@ -299,94 +241,72 @@ impl Owner {
         (tasks, reason): (Vec<(TaskId, u16)>, Reason),
         out: &mut impl Sink<Effect>,
     ) {
-        let mut lanes = BTreeSet::new();
+        let mut wants = BTreeSet::new();
         for (task, attempt) in tasks {
-            let Some(entry) = self.tasks.get_mut(&task) else { continue };
-            if entry.at != At::Awarded(from) || entry.attempt != attempt {
+            if self.awarded(task, from) != Some(attempt) {
                 continue;
             }
+            let Some(entry) = self.tasks.get_mut(&task) else { continue };
             entry.at = At::Held;
             entry.avoid.retain(|&(life, _)| life != from);
             entry.avoid.push((from, until));
             self.held += 1;
-            let requires = entry.descriptor.requires.clone();
-            self.lanes.entry(requires.clone()).or_default().held.insert(entry.seq, task);
-            lanes.insert(requires);
+            out.push(Effect::Withdrawn { task, attempt });
+            let want = entry.want();
+            self.lanes.entry(want.clone()).or_default().held.insert(entry.seq, task);
+            wants.insert(want);
         }
-        if reason == Reason::Full && !lanes.is_empty() && self.full_peers.insert(from) {
-            out.push(Effect::Send { to: from, message: Message::Interest });
+        for want in wants {
+            let lane = self.lanes.entry(want.clone()).or_default();
+            if reason == Reason::Full && lane.full.insert(from, None).is_none() {
+                out.push(Effect::Send { to: from, message: Message::Interest { tasks: u32::MAX } });
+            }
+            self.tell_missing(&want, out);
+            self.advance(&want, out);
         }
-        for requires in lanes {
-            self.tell_missing(&requires, out);
-            self.advance(&requires, out);
+    }
+
+    /// W12: whose clock stands, as far as they are awarded to whoever says so.
+    pub(crate) fn on_waits(
+        &self,
+        life: Life,
+        tasks: Vec<(TaskId, u16)>,
+        out: &mut impl Sink<Effect>,
+    ) {
+        for (task, attempt) in tasks {
+            if self.awarded(task, life) == Some(attempt) {
+                out.push(Effect::Waits { task, attempt, life });
+            }
         }
     }
 
     /// W9.
     pub(crate) fn on_room(&mut self, from: Life, out: &mut impl Sink<Effect>) {
-        self.full_peers.remove(&from);
-        self.wake(|phase| matches!(phase, Phase::Waiting { .. }), out);
+        self.wake(
+            |lane| lane.full.remove(&from).is_some() && matches!(lane.phase, Phase::Waiting { .. }),
+            out,
+        );
     }
 
     pub(crate) fn on_roster_changed(&mut self, out: &mut impl Sink<Effect>) {
-        let asks = |phase: &Phase| matches!(phase, Phase::Waiting { .. } | Phase::Nobody { .. });
+        let asks = |lane: &mut Lane| {
+            // Who did not take such tasks may do so now.
+            lane.full.retain(|_, seen| seen.is_some());
+            matches!(lane.phase, Phase::Waiting { .. } | Phase::Nobody { .. })
+        };
         self.wake(asks, out);
     }
 
-    fn wake(&mut self, which: impl Fn(&Phase) -> bool, out: &mut impl Sink<Effect>) {
-        let lanes: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| which(&lane.phase))
-            .map(|(r, _)| r.clone())
-            .collect();
-        for requires in lanes {
-            if let Some(lane) = self.lanes.get_mut(&requires) {
+    fn wake(&mut self, which: impl Fn(&mut Lane) -> bool, out: &mut impl Sink<Effect>) {
+        let mut woken = Vec::new();
+        for (want, lane) in &mut self.lanes {
+            if which(lane) {
                 lane.phase = Phase::Idle;
-            }
-            self.advance(&requires, out);
-        }
-    }
-
-    pub(crate) fn on_down(
-        &mut self,
-        now: Time,
-        config: &Config,
-        life: Life,
-        out: &mut impl Sink<Effect>,
-    ) {
-        self.full_peers.remove(&life);
-        let mut decided = Vec::new();
-        for (requires, lane) in &mut self.lanes {
-            let Phase::Probing { asked, promises, .. } = &mut lane.phase else { continue };
-            let was_asked = asked.remove(&life);
-            promises.remove(&life);
-            if was_asked && promises.len() == asked.len() {
-                decided.push(requires.clone());
+                woken.push(want.clone());
             }
         }
-        for requires in decided {
-            self.award(now, config, &requires, out);
-        }
-    }
-
-    pub(crate) fn on_deadline(&mut self, now: Time, config: &Config, out: &mut impl Sink<Effect>) {
-        let due: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.deadline().is_some_and(|at| at <= now))
-            .map(|(requires, _)| requires.clone())
-            .collect();
-        for requires in due {
-            let Some(lane) = self.lanes.get_mut(&requires) else { continue };
-            if matches!(lane.phase, Phase::Waiting { .. }) {
-                // A `Room` may have been lost with its link: believe nobody to be full any more.
-                self.full_peers.clear();
-                lane.phase = Phase::Idle;
-                self.advance(&requires, out);
-            } else {
-                self.award(now, config, &requires, out);
-            }
+        for want in woken {
+            self.advance(&want, out);
         }
     }
 
@@ -402,8 +322,8 @@ impl Owner {
         }
     }
 
-    fn tell_missing(&mut self, requires: &[Capability], out: &mut impl Sink<Effect>) {
-        let Some(lane) = self.lanes.get(requires) else { return };
+    fn tell_missing(&mut self, want: &Want, out: &mut impl Sink<Effect>) {
+        let Some(lane) = self.lanes.get(want) else { return };
         let Phase::Nobody { missing } = &lane.phase else { return };
         for &task in lane.held.values() {
             if let Some(entry) = self.tasks.get_mut(&task)
@@ -418,7 +338,7 @@ impl Owner {
     pub(crate) fn check(&self) {
         let mut held = 0;
         for (task, entry) in &self.tasks {
-            let lane = self.lanes.get(&entry.descriptor.requires);
+            let lane = self.lanes.get(&entry.want());
             let is_held = lane.is_some_and(|lane| lane.held.get(&entry.seq) == Some(task));
             let is_probing = lane.is_some_and(|lane| lane.batch.contains(task));
             let expected = (entry.at == At::Held, entry.at == At::Probing);
@@ -428,10 +348,16 @@ impl Owner {
         let listed: usize =
             self.lanes.values().map(|lane| lane.held.len() + lane.batch.len()).sum();
         assert_eq!((held, listed), (self.held, self.held), "every held task is counted once (L1)");
+        let is_idle = |lane: &Lane| lane.phase == Phase::Idle && !lane.held.is_empty();
+        assert!(!self.lanes.values().any(is_idle), "what is held is looked at (L8)");
     }
 }
 
 impl Entry {
+    pub(crate) fn want(&self) -> Want {
+        Want { kind: self.kind, requires: self.descriptor.requires.clone() }
+    }
+
     /// Whoever failed or refused it is avoided where others are capable.
     fn may_go_to(&self, life: Life, now: Time, capable: &[Life]) -> bool {
         let avoided = |life: &Life| self.avoid.iter().any(|(a, until)| a == life && *until > now);
@@ -439,12 +365,20 @@ impl Entry {
     }
 }
 
-/// Leaves `count` of `lives`, drawn at random.
-fn keep_some(random: &mut Random, lives: &mut Vec<Life>, count: usize) {
-    for position in 0..count.min(lives.len()) {
-        let rest = (lives.len() - position) as u64;
-        let draw = usize::try_from(random.below(rest)).unwrap_or(0);
-        lives.swap(position, position + draw);
+/// The oldest tasks that avoid nobody else than the oldest of them, so that one choice suits all.
+fn take_batch(tasks: &mut BTreeMap<TaskId, Entry>, lane: &mut Lane, (now, max): (Time, usize)) {
+    let avoided = |task: &TaskId| -> Vec<Life> {
+        let all = tasks.get(task).map(|entry| entry.avoid.as_slice()).unwrap_or_default();
+        all.iter().filter(|(_, until)| *until > now).map(|(life, _)| *life).collect()
+    };
+    let Some(head) = lane.held.values().next().map(avoided) else { return };
+    let alike = lane.held.iter().filter(|(_, task)| avoided(task) == head);
+    let taken: Vec<(u64, TaskId)> = alike.map(|(seq, task)| (*seq, *task)).take(max).collect();
+    for (seq, task) in taken {
+        lane.held.remove(&seq);
+        lane.batch.push(task);
+        if let Some(entry) = tasks.get_mut(&task) {
+            entry.at = At::Probing;
+        }
     }
-    lives.truncate(count);
 }

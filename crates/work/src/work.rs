@@ -1,7 +1,9 @@
-use formic_core::{Capability, Life, Protocol, Random, Sink, Time};
+use core::time::Duration;
+
+use formic_core::{Capability, Kind, Life, Protocol, Sink, Time, earliest};
 
 use crate::{
-    Config, Effect, Error, Input, Load, Message, Reason, TaskId,
+    Config, Effect, Error, Input, Load, Message, Probe, Reason, TaskId,
     message::{REQUIRES_MAX, RETURNED_MAX},
     owner::{At, Owner},
     worker::{Award, Worker},
@@ -21,10 +23,10 @@ impl Work {
     ///
     /// # Errors
     /// A value of `config` is out of its range.
-    pub fn new(config: Config, me: Life, random: Random) -> Result<Self, Error> {
+    pub fn new(config: Config, me: Life) -> Result<Self, Error> {
         config.check()?;
         let worker = Worker::new(me, config.capabilities.clone());
-        Ok(Self { config, owner: Owner::new(random), worker, now: Time::ZERO })
+        Ok(Self { config, owner: Owner::default(), worker, now: Time::ZERO })
     }
 
     /// Whether a body runs here that does not wait for others.
@@ -65,6 +67,16 @@ impl Work {
         })
     }
 
+    /// The attempt of an own task that this life was awarded and has not given back.
+    pub fn awarded(&self, task: TaskId, life: Life) -> Option<u16> {
+        self.owner.awarded(task, life)
+    }
+
+    /// For how long a body that was started here has had its slot, at this time, and its kind.
+    pub fn slot_time(&self, task: TaskId, now: Time) -> Option<(Kind, Duration)> {
+        self.worker.slot_time(task, now)
+    }
+
     /// Asserts the invariants: O(tasks).
     ///
     /// # Panics
@@ -72,6 +84,50 @@ impl Work {
     pub fn check(&self) {
         self.owner.check();
         self.worker.check(&self.config);
+    }
+
+    fn on_input(
+        &mut self,
+        now: Time,
+        input: Input,
+        out: &mut impl Sink<Effect>,
+    ) -> Result<(), Error> {
+        match input {
+            Input::Place { .. } => self.on_place(now, input, out),
+            Input::Unplace { task } => self.owner.remove(task, out),
+            Input::Chosen { want, lives, missing } => {
+                self.owner.on_chosen(now, &self.config, (want, lives, missing), out);
+            }
+            Input::Drawn { key, lives, mean } => {
+                self.owner.on_drawn(now, &self.config, (key, lives, mean), out);
+            }
+            Input::Ranked { key, places, waits } => {
+                self.owner.on_ranked(now, &self.config, (key, places, waits), out);
+            }
+            Input::RosterChanged => self.owner.on_roster_changed(out),
+            Input::Down { life } => {
+                self.worker.on_down(life);
+                self.owner.on_down(now, &self.config, life, out);
+            }
+            Input::Queue { .. } => self.on_queue(input, out),
+            Input::Waits { task } => self.worker.on_waits(&self.config, task, out)?,
+            Input::Runs { task } => self.worker.on_runs(&self.config, task, out)?,
+            Input::Ended { task } => self.worker.on_ended(&self.config, task, out),
+            Input::JobOver { job } => {
+                self.owner.remove_job(job, out);
+                self.worker.on_job_over(&self.config, job, out);
+            }
+            Input::SetCapabilities { capabilities } => {
+                self.worker.on_capabilities(&self.config, capabilities, out);
+            }
+            Input::Drain => self.worker.on_drain(out),
+            Input::Message { from, message } => self.on_message(now, from, message, out)?,
+            Input::Deadline => {
+                self.owner.on_deadline(now, &self.config, out);
+                self.worker.on_deadline(out);
+            }
+        }
+        Ok(())
     }
 
     fn on_message(
@@ -82,20 +138,26 @@ impl Work {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         match message {
-            Message::Probe { id, count: _, requires } => {
-                limit(from, "capabilities", requires.len(), REQUIRES_MAX)?;
-                let message = self.worker.promise(&self.config, id, &requires);
-                out.push(Effect::Send { to: from, message });
+            Message::Probe(probe) => {
+                limit(from, "capabilities", probe.requires.len(), REQUIRES_MAX)?;
+                judge(from, &probe)?;
+                self.worker.on_probe(&self.config, (from, probe), out);
             }
-            Message::Promise { id, load, room } => {
-                self.owner.on_promise(now, &self.config, (from, id, load, room), out)?;
+            Message::Promise { id, load, offer } => {
+                self.owner.on_promise(now, &self.config, (from, id, load, offer), out)?;
+            }
+            Message::Waits { tasks } => {
+                limit(from, "tasks", tasks.len(), RETURNED_MAX)?;
+                self.owner.on_waits(from, tasks, out);
             }
             Message::Returned { tasks, reason } => {
                 limit(from, "tasks", tasks.len(), RETURNED_MAX)?;
                 let until = now + self.config.avoid_for;
                 self.owner.on_returned(from, until, (tasks, reason), out);
             }
-            Message::Interest => self.worker.on_interest(&self.config, from, out),
+            Message::Interest { tasks } => {
+                self.worker.on_interest(&self.config, (from, tasks), out);
+            }
             Message::Room { room: _ } => self.owner.on_room(from, out),
         }
         Ok(())
@@ -109,7 +171,8 @@ impl Work {
 
     fn on_queue(&mut self, input: Input, out: &mut impl Sink<Effect>) {
         let Input::Queue { task, attempt, descriptor, owner, place } = input else { return };
-        let award = Award { task, attempt, descriptor, owner, place };
+        let kind = Kind::of(&descriptor.kind);
+        let award = Award { task, attempt, descriptor, kind, owner, place };
         self.worker.on_queue(&self.config, award, out);
     }
 }
@@ -117,6 +180,22 @@ impl Work {
 fn limit(from: Life, what: &'static str, count: usize, limit: usize) -> Result<(), Error> {
     if count > limit {
         return Err(Error::TooMany { from, what, count, limit });
+    }
+    Ok(())
+}
+
+fn judge(from: Life, probe: &Probe) -> Result<(), Error> {
+    let Probe { count, asked, mean_us, holds_us, .. } = *probe;
+    let ranges = [
+        ("count", count.into(), 1, 1_024),
+        ("asked", asked.into(), 1, 64),
+        ("mean_us", mean_us, 1, 30 * 24 * 3_600 * 1_000_000),
+        ("holds_us", holds_us, 0, 10_000_000),
+    ];
+    for (field, value, low, high) in ranges {
+        if value < low || value > high {
+            return Err(Error::OutOfRange { from, field, value, low, high });
+        }
     }
     Ok(())
 }
@@ -135,31 +214,10 @@ impl Protocol for Work {
         if now < self.now {
             return Err(Error::ClockWentBack { last: self.now, now });
         }
-        match input {
-            Input::Place { .. } => self.on_place(now, input, out),
-            Input::Unplace { task } => self.owner.remove(task),
-            Input::Chosen { requires, lives, missing } => {
-                self.owner.on_chosen(now, &self.config, (requires, lives, missing), out);
-            }
-            Input::RosterChanged => self.owner.on_roster_changed(out),
-            Input::Down { life } => {
-                self.worker.on_down(life);
-                self.owner.on_down(now, &self.config, life, out);
-            }
-            Input::Queue { .. } => self.on_queue(input, out),
-            Input::Waits { task } => self.worker.on_waits(&self.config, task, out)?,
-            Input::Runs { task } => self.worker.on_runs(&self.config, task, out)?,
-            Input::Ended { task } => self.worker.on_ended(&self.config, task, out),
-            Input::JobOver { job } => {
-                self.owner.remove_job(job);
-                self.worker.on_job_over(&self.config, job, out);
-            }
-            Input::SetCapabilities { capabilities } => {
-                self.worker.on_capabilities(&self.config, capabilities, out);
-            }
-            Input::Drain => self.worker.on_drain(out),
-            Input::Message { from, message } => self.on_message(now, from, message, out)?,
-            Input::Deadline => self.owner.on_deadline(now, &self.config, out),
+        let before = core::mem::replace(&mut self.worker.now, now);
+        if let Err(error) = self.on_input(now, input, out) {
+            self.worker.now = before;
+            return Err(error);
         }
         self.owner.report_fill(&self.config, out);
         self.now = now;
@@ -167,6 +225,6 @@ impl Protocol for Work {
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.owner.deadline()
+        earliest(self.owner.deadline(), self.worker.next_told())
     }
 }

@@ -1,14 +1,16 @@
 //! The worker's side: a bounded queue in front of slots.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
-use formic_core::{Capability, Descriptor, JobId, Life, Sink};
+use formic_core::{Capability, Descriptor, JobId, Kind, Life, Sink, Time};
 
 use crate::{
-    Config, Effect, Error, Load, Message, Place, Reason, TaskId, lane::turn, message::RETURNED_MAX,
+    Backlog, Config, Effect, Error, Load, Message, Place, Probe, Reason, TaskId, lane::turn,
+    message::RETURNED_MAX,
 };
 
 /// Owners award what they were promised, but several may have been promised the same room: the queue
@@ -21,6 +23,7 @@ pub(crate) struct Award {
     pub(crate) task: TaskId,
     pub(crate) attempt: u16,
     pub(crate) descriptor: Arc<Descriptor>,
+    pub(crate) kind: Kind,
     pub(crate) owner: Life,
     pub(crate) place: Place,
 }
@@ -32,11 +35,35 @@ enum Body {
     /// Given back to its owner, who has not moved it yet.
     Parked { seq: u64, award: Award },
     /// Holds a slot, if it needs one.
-    Running(Place),
+    Running(Seat),
     /// Gave its slot back.
-    Waiting(Place),
+    Waiting(Seat),
     /// Wants its slot again.
-    Returning,
+    Returning(Seat),
+}
+
+/// A body that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Seat {
+    place: Place,
+    attempt: u16,
+    owner: Life,
+    kind: Kind,
+    /// Since when it runs, or waits.
+    since: Time,
+    /// For how long it ran before.
+    served: Duration,
+}
+
+impl Seat {
+    fn pause(&mut self, now: Time) {
+        self.served += now.since(self.since);
+        self.since = now;
+    }
+
+    fn resume(&mut self, now: Time) {
+        self.since = now;
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +79,14 @@ pub(crate) struct Worker {
     busy: u32,
     draining: bool,
     capabilities: Vec<Capability>,
-    interested: BTreeSet<Life>,
+    /// Who wants to hear of room, and with how much to do at most.
+    interested: BTreeMap<Life, u32>,
+    /// What waits for a slot, by kind.
+    kinds: BTreeMap<Kind, u32>,
+    /// Waiting bodies whose owners have not heard of it, by when they are to.
+    untold: BTreeSet<(Time, TaskId)>,
+    /// The time of the input that is handled.
+    pub(crate) now: Time,
 }
 
 impl Worker {
@@ -67,7 +101,10 @@ impl Worker {
             busy: 0,
             draining: false,
             capabilities,
-            interested: BTreeSet::new(),
+            interested: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            now: Time::ZERO,
         }
     }
 
@@ -87,7 +124,7 @@ impl Worker {
 
     /// Whether any body runs that does not wait for others.
     pub(crate) fn is_running(&self) -> bool {
-        self.bodies.values().any(|body| matches!(body, Body::Running(_) | Body::Returning))
+        self.bodies.values().any(|body| matches!(body, Body::Running(_) | Body::Returning(_)))
     }
 
     pub(crate) fn runs(&self, task: TaskId) -> bool {
@@ -98,14 +135,53 @@ impl Worker {
         Capability::lacking(&self.capabilities, requires).next().is_none()
     }
 
-    /// W4.
-    pub(crate) fn promise(&self, config: &Config, id: u64, requires: &[Capability]) -> Message {
-        let room = if self.can(requires) { self.room(config) } else { 0 };
-        Message::Promise { id, load: self.load(config), room }
+    /// For how long a body that was started here has had a slot, and what it is an example of.
+    pub(crate) fn slot_time(&self, task: TaskId, now: Time) -> Option<(Kind, Duration)> {
+        let (seat, more) = match self.bodies.get(&task)? {
+            Body::Running(seat) => (seat, now.since(seat.since)),
+            Body::Waiting(seat) | Body::Returning(seat) => (seat, Duration::ZERO),
+            Body::Queued { .. } | Body::Parked { .. } => return None,
+        };
+        Some((seat.kind, seat.served + more))
     }
 
-    pub(crate) fn on_interest(&mut self, config: &Config, from: Life, out: &mut impl Sink<Effect>) {
-        self.interested.insert(from);
+    /// W4: what is to be said is estimated outside, from what runs and waits here.
+    pub(crate) fn on_probe(
+        &self,
+        config: &Config,
+        (to, probe): (Life, Probe),
+        out: &mut impl Sink<Effect>,
+    ) {
+        let (load, id) = (self.load(config), probe.id);
+        if self.draining || config.slots == 0 || !self.can(&probe.requires) {
+            let message = Message::Promise { id, load, offer: None };
+            out.push(Effect::Send { to, message });
+            return;
+        }
+        let (backlog, room) = (self.backlog(config), self.room(config));
+        out.push(Effect::Estimate { to, probe, backlog, load, room });
+    }
+
+    fn backlog(&self, config: &Config) -> Backlog {
+        let running = self.bodies.values().filter_map(|body| match body {
+            Body::Running(seat) if seat.place == Place::Slot => {
+                Some((seat.kind, seat.served + self.now.since(seat.since)))
+            }
+            Body::Returning(seat) => Some((seat.kind, seat.served)),
+            _ => None,
+        });
+        let queued = self.kinds.iter().map(|(kind, count)| (*kind, *count)).collect();
+        Backlog { queued, running: running.collect(), slots: config.slots }
+    }
+
+    pub(crate) fn on_interest(
+        &mut self,
+        config: &Config,
+        (from, tasks): (Life, u32),
+        out: &mut impl Sink<Effect>,
+    ) {
+        let wanted = self.interested.entry(from).or_default();
+        *wanted = tasks.max(*wanted);
         self.offer_room(config, out);
     }
 
@@ -146,6 +222,7 @@ impl Worker {
             self.bodies.insert(task, Body::Parked { seq, award });
         } else {
             self.queue.insert(seq, task);
+            *self.kinds.entry(award.kind).or_default() += 1;
             self.bodies.insert(task, Body::Queued { seq, award });
         }
         self.pump(config, out);
@@ -158,14 +235,20 @@ impl Worker {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         let TaskId { job, key } = task;
+        let now = self.now;
         match self.bodies.get_mut(&task) {
             Some(body @ Body::Running(_)) => {
-                let Body::Running(place) = *body else { return Ok(()) };
-                *body = Body::Waiting(place);
-                self.busy -= u32::from(place == Place::Slot);
+                let Body::Running(mut seat) = *body else { return Ok(()) };
+                seat.pause(now);
+                *body = Body::Waiting(seat);
+                self.busy -= u32::from(seat.place == Place::Slot);
+                if seat.place == Place::Slot {
+                    self.untold.insert((now + config.tell_waits, task));
+                }
             }
-            Some(body @ Body::Returning) => {
-                *body = Body::Waiting(Place::Slot);
+            Some(body @ Body::Returning(_)) => {
+                let Body::Returning(seat) = *body else { return Ok(()) };
+                *body = Body::Waiting(seat);
                 self.returning.retain(|&other| other != task);
             }
             Some(Body::Waiting(_)) => {
@@ -186,16 +269,20 @@ impl Worker {
         out: &mut impl Sink<Effect>,
     ) -> Result<(), Error> {
         let TaskId { job, key } = task;
+        let now = self.now;
         match self.bodies.get_mut(&task) {
-            Some(body @ Body::Waiting(Place::Outside)) => {
-                *body = Body::Running(Place::Outside);
-                out.push(Effect::Resume { task });
+            Some(body @ Body::Waiting(_)) => {
+                let Body::Waiting(mut seat) = *body else { return Ok(()) };
+                if seat.place == Place::Outside {
+                    seat.resume(now);
+                    *body = Body::Running(seat);
+                    out.push(Effect::Resume { task });
+                } else {
+                    *body = Body::Returning(seat);
+                    self.returning.push_back(task);
+                }
             }
-            Some(body @ Body::Waiting(Place::Slot)) => {
-                *body = Body::Returning;
-                self.returning.push_back(task);
-            }
-            Some(Body::Running(_) | Body::Returning) => {
+            Some(Body::Running(_) | Body::Returning(_)) => {
                 return Err(Error::OutOfTurn { job, key, what: "it did not wait" });
             }
             None | Some(Body::Queued { .. } | Body::Parked { .. }) => {
@@ -204,6 +291,28 @@ impl Worker {
         }
         self.pump(config, out);
         Ok(())
+    }
+
+    pub(crate) fn next_told(&self) -> Option<Time> {
+        self.untold.first().map(|(at, _)| *at)
+    }
+
+    /// W12: owners of bodies that wait for long are told, so that they are not taken for slow.
+    pub(crate) fn on_deadline(&mut self, out: &mut impl Sink<Effect>) {
+        let mut owners: BTreeMap<Life, Vec<(TaskId, u16)>> = BTreeMap::new();
+        while let Some(&(at, task)) = self.untold.first()
+            && at <= self.now
+        {
+            self.untold.pop_first();
+            if let Some(Body::Waiting(seat) | Body::Returning(seat)) = self.bodies.get(&task) {
+                owners.entry(seat.owner).or_default().push((task, seat.attempt));
+            }
+        }
+        for (to, tasks) in owners {
+            for tasks in tasks.chunks(RETURNED_MAX) {
+                out.push(Effect::Send { to, message: Message::Waits { tasks: tasks.to_vec() } });
+            }
+        }
     }
 
     pub(crate) fn on_ended(&mut self, config: &Config, task: TaskId, out: &mut impl Sink<Effect>) {
@@ -238,17 +347,19 @@ impl Worker {
 
     fn give_back(&mut self, reason: Reason, out: &mut impl Sink<Effect>) {
         let mut owners: BTreeMap<Life, Vec<(TaskId, u16)>> = BTreeMap::new();
-        let able = self.capabilities.clone();
+        let (able, mut left) = (self.capabilities.clone(), Vec::new());
         for body in self.bodies.values_mut() {
             let Body::Queued { seq, award } = body else { continue };
             let requires = &award.descriptor.requires;
             if reason == Reason::Draining || Capability::lacking(&able, requires).next().is_some() {
                 owners.entry(award.owner).or_default().push((award.task, award.attempt));
                 self.queue.remove(seq);
+                left.push(award.kind);
                 self.parked.insert(*seq, award.task);
                 *body = Body::Parked { seq: *seq, award: award.clone() };
             }
         }
+        left.into_iter().for_each(|kind| self.uncount(kind));
         for (to, tasks) in owners {
             for tasks in tasks.chunks(RETURNED_MAX) {
                 let message = Message::Returned { tasks: tasks.to_vec(), reason };
@@ -259,18 +370,33 @@ impl Worker {
 
     fn remove(&mut self, task: TaskId) {
         match self.bodies.remove(&task) {
-            Some(Body::Queued { seq, .. }) => drop(self.queue.remove(&seq)),
+            Some(Body::Queued { seq, award }) => {
+                self.queue.remove(&seq);
+                self.uncount(award.kind);
+            }
             Some(Body::Parked { seq, .. }) => drop(self.parked.remove(&seq)),
-            Some(Body::Running(Place::Slot)) => self.busy -= 1,
-            Some(Body::Returning) => self.returning.retain(|&other| other != task),
-            Some(Body::Running(Place::Outside) | Body::Waiting(_)) | None => {}
+            Some(Body::Running(seat)) => self.busy -= u32::from(seat.place == Place::Slot),
+            Some(Body::Waiting(_)) => self.untold.retain(|(_, other)| *other != task),
+            Some(Body::Returning(_)) => self.returning.retain(|&other| other != task),
+            None => {}
+        }
+    }
+
+    fn uncount(&mut self, kind: Kind) {
+        if let Some(count) = self.kinds.get_mut(&kind) {
+            *count -= 1;
+            if *count == 0 {
+                self.kinds.remove(&kind);
+            }
         }
     }
 
     fn start(&mut self, award: Award, out: &mut impl Sink<Effect>) {
-        let Award { task, attempt, descriptor, place, .. } = award;
+        let Award { task, attempt, descriptor, kind, owner, place } = award;
         self.busy += u32::from(place == Place::Slot);
-        self.bodies.insert(task, Body::Running(place));
+        let (since, served) = (self.now, Duration::ZERO);
+        let seat = Seat { place, attempt, owner, kind, since, served };
+        self.bodies.insert(task, Body::Running(seat));
         out.push(Effect::Start { task, attempt, descriptor, place });
     }
 
@@ -278,9 +404,13 @@ impl Worker {
     fn pump(&mut self, config: &Config, out: &mut impl Sink<Effect>) {
         while self.busy < config.slots {
             if let Some(task) = self.returning.pop_front() {
-                self.busy += 1;
-                self.bodies.insert(task, Body::Running(Place::Slot));
-                out.push(Effect::Resume { task });
+                if let Some(Body::Returning(mut seat)) = self.bodies.remove(&task) {
+                    seat.resume(self.now);
+                    self.busy += 1;
+                    self.untold.retain(|(_, other)| *other != task);
+                    self.bodies.insert(task, Body::Running(seat));
+                    out.push(Effect::Resume { task });
+                }
             } else if let Some(award) = self.next_award() {
                 self.start(award, out);
             } else {
@@ -306,26 +436,36 @@ impl Worker {
         Some(award)
     }
 
-    /// W9: room is reported when half of the queue is free, so that a report is worth its messages.
+    /// W9: room is reported when at least half of the queue is free, so that a report is worth its messages, and
+    /// to each owner when there is as little to do as it wants.
     fn offer_room(&mut self, config: &Config, out: &mut impl Sink<Effect>) {
         let room = self.room(config);
-        if room < config.queue_max().div_ceil(2).max(1) {
+        if room == 0 || self.interested.is_empty() {
             return;
         }
-        for to in core::mem::take(&mut self.interested) {
-            out.push(Effect::Send { to, message: Message::Room { room } });
-        }
+        let Load { running, queued, slots } = self.load(config);
+        let least = slots.saturating_add(config.queue_max() / 2);
+        let tasks = running.saturating_add(queued);
+        self.interested.retain(|&to, wanted| {
+            let waits = tasks > least.min(*wanted);
+            if !waits {
+                out.push(Effect::Send { to, message: Message::Room { room } });
+            }
+            waits
+        });
     }
 
     /// Broken invariants are bugs of this crate.
     pub(crate) fn check(&self, config: &Config) {
         let count =
             |which: fn(&Body) -> bool| self.bodies.values().filter(|body| which(body)).count();
-        let busy = count(|body| matches!(body, Body::Running(Place::Slot)));
+        let busy = count(|body| matches!(body, Body::Running(seat) if seat.place == Place::Slot));
         assert_eq!(busy, self.busy as usize, "every held slot of {} is counted once", self.me);
         assert!(self.busy <= config.slots, "no more bodies than slots at {}", self.me);
         assert_eq!(count(|body| matches!(body, Body::Queued { .. })), self.queue.len());
+        let counted: usize = self.kinds.values().map(|count| *count as usize).sum();
+        assert_eq!(counted, self.queue.len(), "each queued task of {} is of one kind", self.me);
         assert_eq!(count(|body| matches!(body, Body::Parked { .. })), self.parked.len());
-        assert_eq!(count(|body| matches!(body, Body::Returning)), self.returning.len());
+        assert_eq!(count(|body| matches!(body, Body::Returning(_))), self.returning.len());
     }
 }

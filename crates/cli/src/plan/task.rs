@@ -15,12 +15,15 @@ use crate::{nearest::suggestion, span::parse_span};
 
 /// Needs of one task (work.md section 9).
 const NEEDS_MAX: usize = 1_000;
+/// The longest name of a kind of work.
+const KIND_MAX: usize = 64;
 /// The lease of an exclusive task that names none (healing.md 7.2).
 const LEASE: Duration = Duration::from_secs(1);
 /// The longest wall time (sessions.md section 10).
 const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
+    "kind",
     "needs",
     "requires",
     "payload",
@@ -45,6 +48,7 @@ pub(crate) struct Task<'a> {
     pub(crate) name: &'a str,
     pub(crate) name_place: Range<usize>,
     pub(crate) needs: Vec<(&'a str, &'a Node)>,
+    kind: Option<String>,
     pub(crate) requires: Vec<Capability>,
     pub(crate) requires_nodes: Vec<(&'a str, &'a Node)>,
     pub(crate) agent: Option<(&'a str, &'a Node)>,
@@ -68,6 +72,7 @@ impl<'a> Task<'a> {
         check_name(entry, "a task", problems);
         let mut fields = Fields::of(&entry.value, "a task", &KEYS, problems)?;
         let needs = needs(&mut fields, &entry.key, scope);
+        let kind = kind(&mut fields);
         let requires = capabilities(&mut fields, "requires");
         let requires_nodes = match fields.get("requires").map(|entry| &entry.value.kind) {
             Some(Kind::List(_)) => fields.texts("requires"),
@@ -89,6 +94,7 @@ impl<'a> Task<'a> {
             name,
             name_place,
             needs,
+            kind,
             requires,
             requires_nodes,
             agent,
@@ -112,7 +118,7 @@ impl<'a> Task<'a> {
     ) -> PlannedTask {
         let agent = agent_choice::choose(&self, agents, unplaced, problems);
         PlannedTask {
-            kind: None,
+            kind: self.kind,
             name: self.name.to_owned(),
             needs: self.needs.iter().map(|(need, _)| (*need).to_owned()).collect(),
             requires: self.requires,
@@ -126,6 +132,19 @@ impl<'a> Task<'a> {
             exclusive: self.exclusive,
         }
     }
+}
+
+/// What the task is an example of; kinds that start with `formic/` are the mesh's own.
+fn kind(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let (text, node) = fields.text("kind")?;
+    let known = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    let is_good = !text.is_empty() && text.len() <= KIND_MAX && text.chars().all(known);
+    if !is_good || text.starts_with("formic/") {
+        let wanted = "1 to 64 letters, digits, `.`, `_`, `/` or `-`, not beginning with `formic/`";
+        fields.problems.push(expected(node, "`kind`", wanted));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn needs<'a>(

@@ -38,8 +38,9 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         LogEvent::TaskSpawned { key, owner, kind, .. } => {
             (key, format!("spawned by `{}` at {at}, kind {kind}", story.name(owner)))
         }
-        LogEvent::TaskPlaced { key, attempt, who, .. } => {
-            (key, format!("attempt {attempt} was sent to {}", peer(who)))
+        LogEvent::TaskPlaced { key, attempt, who, promised_ms, .. } => {
+            let within = crate::span::show_ms(*promised_ms);
+            (key, format!("attempt {attempt} was sent to {}, expected within {within}", peer(who)))
         }
         LogEvent::TaskUnplaceable { key, missing, .. } => {
             (key, format!("it waits: no single live peer has {}", missing.join(", ")))

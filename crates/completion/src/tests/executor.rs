@@ -1,5 +1,7 @@
 //! T3 to T5, T8 to T10: tasks that are executed here.
 
+use core::time::Duration;
+
 use super::{peer::*, *};
 use crate::timers::Timer;
 
@@ -41,10 +43,11 @@ fn a_task_is_done_after_its_body_and_its_children() {
 fn a_failed_body_is_a_fact_like_any_other() {
     let (mut peer, key) = with_task();
     let outcome = Outcome::failed("no", "as told");
-    let out = peer.feed(Input::BodyFinished { key, outcome: outcome.clone() });
+    let slot = Duration::from_millis(7);
+    let out = peer.feed(Input::BodyFinished { key, outcome: outcome.clone(), slot });
     let tally = Tally { tasks: 1, ok: 0, failed: 1, executions: 0 };
-    let told = Fact { outcome, tally, ..fact(key, life(2, 1)) };
-    assert_eq!(signals(&out, life(1, 1)).done, [told]);
+    let told = Fact { outcome, tally, slot, ..fact(key, life(2, 1)) };
+    assert_eq!(signals(&out, life(1, 1)).done, [told], "what it took is told");
 }
 
 #[test]
@@ -84,7 +87,11 @@ fn a_task_that_nobody_wants_is_stopped_with_all_below() {
     assert_eq!(events(&out), [Event::Dropped { key }]);
     let out = [out, peer.wait(ms(1))].concat();
     assert_eq!(signals(&out, life(3, 1)).cancelled, [(below, key)]);
-    assert_eq!(peer.feed(Input::BodyFinished { key, outcome: ok() }), [], "its end says nothing");
+    assert_eq!(
+        peer.feed(Input::BodyFinished { key, outcome: ok(), slot: Duration::ZERO }),
+        [],
+        "its end says nothing"
+    );
 }
 
 /// I4: a task without reachable waiters ends with the lease, not before.

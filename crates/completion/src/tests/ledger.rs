@@ -1,5 +1,7 @@
 //! T2, T6, T7, T9, T11, T15: children and their executors.
 
+use core::time::Duration;
+
 use super::{peer::*, *};
 
 /// A home of one that spawned `a` to peer 2, up and known.
@@ -52,7 +54,8 @@ fn a_child_is_placed_sent_accepted_and_done() {
     peer.hears(life(2, 1), accepted(key));
     assert_eq!(count(&peer), (0, 0, 1, 0));
     let out = peer.hears(life(2, 1), done(fact(key, life(2, 1))));
-    let told = Event::ChildDone { owner: root(), key, by: life(2, 1), outcome: ok() };
+    let (slot, below) = (Duration::ZERO, 0);
+    let told = Event::ChildDone { owner: root(), key, by: life(2, 1), outcome: ok(), slot, below };
     assert!(events(&out).contains(&told), "{out:?}");
     assert_eq!(signals(&out, life(2, 1)).taken, [key], "T6: fin");
     assert_eq!(count(&peer), (0, 0, 0, 1));
@@ -260,7 +263,7 @@ fn a_large_signal_is_split() {
     let mut out = Vec::new();
     for key in &keys {
         let outcome = Outcome::Ok(Output { value: value.clone(), files: vec![] });
-        out.extend(peer.feed(Input::BodyFinished { key: *key, outcome }));
+        out.extend(peer.feed(Input::BodyFinished { key: *key, outcome, slot: Duration::ZERO }));
     }
     let parts = to(&out, life(1, 1));
     assert!(parts.len() >= 4, "160 KiB in {} messages", parts.len());

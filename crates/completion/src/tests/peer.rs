@@ -1,5 +1,7 @@
 //! One machine with a clock, and what tests ask of it.
 
+use core::time::Duration;
+
 use super::*;
 
 pub(super) const fn ms(ms: u64) -> Duration {
@@ -50,6 +52,7 @@ pub(super) fn fact(key: Key, by: Life) -> Fact {
         outcome: ok(),
         tails: vec![],
         tally: Tally { tasks: 1, ok: 1, failed: 0, executions: 0 },
+        slot: Duration::ZERO,
     }
 }
 
@@ -133,7 +136,7 @@ impl Peer {
     }
 
     pub(super) fn ends(&mut self, key: Key) -> Vec<Effect> {
-        self.feed(Input::BodyFinished { key, outcome: ok() })
+        self.feed(Input::BodyFinished { key, outcome: ok(), slot: Duration::ZERO })
     }
 
     /// Lets time pass; every deadline in it is kept.

@@ -11,7 +11,7 @@ use formic_core::{
     Descriptor, Digest, Epoch, JobId, Life, PeerId, Time, View, earliest,
     transport::{Address, CloseReason, ConnectError, Event as LinkEvent, Transport},
 };
-use formic_node::{Message, Reply, Request as Question, Status};
+use formic_node::{Message, Reply, Request as Question, Status, TrailStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{ClientError, ClientJob};
@@ -45,6 +45,7 @@ pub(super) enum Request {
     Submit { root: Arc<Descriptor>, plan: Digest, reply: To<ClientJob> },
     Wait { job: ClientJob, reply: To<Arc<Verdict>> },
     Status { reply: To<Arc<Status>> },
+    Trails { reply: To<Vec<TrailStatus>> },
     Cancel { job: JobId, reason: String, reply: To<()> },
     Force { members: Vec<PeerId>, epoch: Epoch, reason: String, reply: To<Arc<View>> },
     Leave { peer: PeerId, address: Address, reply: To<()> },
@@ -76,6 +77,7 @@ pub(super) struct Session {
     submitted: BTreeMap<u64, To<ClientJob>>,
     waits: BTreeMap<JobId, Wait>,
     statuses: Vec<To<Arc<Status>>>,
+    trails: Vec<To<Vec<TrailStatus>>>,
     /// Who waits for a forced view.
     forcing: Vec<To<Arc<View>>>,
     /// Asked while there was no contact.
@@ -118,6 +120,7 @@ impl Session {
             submitted: BTreeMap::new(),
             waits: BTreeMap::new(),
             statuses: Vec::new(),
+            trails: Vec::new(),
             forcing: Vec::new(),
             held: Vec::new(),
             leaving: BTreeMap::new(),
@@ -156,6 +159,7 @@ impl Session {
         !(self.waits.is_empty()
             && self.submitted.is_empty()
             && self.statuses.is_empty()
+            && self.trails.is_empty()
             && self.forcing.is_empty())
     }
 
@@ -196,6 +200,10 @@ impl Session {
             Request::Status { reply } => {
                 self.statuses.push(reply);
                 Question::Status
+            }
+            Request::Trails { reply } => {
+                self.trails.push(reply);
+                Question::Trails
             }
             Request::Cancel { job, reason, reply } => {
                 drop(reply.send(Ok(())));
@@ -350,6 +358,11 @@ impl Session {
             }
             Reply::Unknown { job } => self.on_unknown(from, job),
             Reply::Status(status) => self.on_status(&status),
+            Reply::Trails(trails) => {
+                for reply in core::mem::take(&mut self.trails) {
+                    drop(reply.send(Ok(trails.clone())));
+                }
+            }
             Reply::Forced { view } => {
                 for reply in core::mem::take(&mut self.forcing) {
                     drop(reply.send(Ok(Arc::clone(&view))));
@@ -453,11 +466,15 @@ impl Session {
         for reply in core::mem::take(&mut self.statuses) {
             drop(reply.send(Err(unreachable())));
         }
+        for reply in core::mem::take(&mut self.trails) {
+            drop(reply.send(Err(unreachable())));
+        }
         for request in core::mem::take(&mut self.held) {
             match request {
                 Request::Submit { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Wait { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Status { reply } => drop(reply.send(Err(unreachable()))),
+                Request::Trails { reply } => drop(reply.send(Err(unreachable()))),
                 Request::Force { reply, .. } => drop(reply.send(Err(unreachable()))),
                 Request::Cancel { reply, .. } | Request::Leave { reply, .. } => {
                     drop(reply.send(Err(unreachable())));

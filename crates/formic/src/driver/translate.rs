@@ -29,6 +29,7 @@ impl Sent {
             Message::Mesh(_)
             | Message::Healing(_)
             | Message::Work(_)
+            | Message::Pheromones(_)
             | Message::Claims(_)
             | Message::WhoKeeps { .. }
             | Message::Keepers { .. }
@@ -58,6 +59,12 @@ fn peer_line(event: &Event) -> Option<LogEvent> {
         }
         Event::PeerDown { life, reason } => {
             LogEvent::PeerDown { who: life.to_string(), reason: (*reason).to_owned() }
+        }
+        Event::PeerQuarantined { peer, kind } => {
+            LogEvent::PeerQuarantined { who: peer.to_string(), kind: kind.clone() }
+        }
+        Event::PeerReleased { peer, kind } => {
+            LogEvent::PeerReleased { who: peer.to_string(), kind: kind.clone() }
         }
         Event::PeerSuspect { life } => LogEvent::PeerSuspect { who: life.to_string() },
         Event::ViewCommitted { view } => LogEvent::ViewCommitted {
@@ -120,9 +127,10 @@ fn task_line(event: &Event) -> Option<LogEvent> {
             let (job, key) = text(job, key);
             LogEvent::TaskSpawned { job, owner, key, kind, name }
         }
-        Event::TaskPlaced { job, key, attempt, life } => {
+        Event::TaskPlaced { job, key, attempt, life, promised } => {
             let (job, key) = text(job, key);
-            LogEvent::TaskPlaced { job, key, attempt: *attempt, who: life.to_string() }
+            let (attempt, who) = (*attempt, life.to_string());
+            LogEvent::TaskPlaced { job, key, attempt, who, promised_ms: millis(*promised) }
         }
         Event::TaskUnplaceable { job, key, missing } => {
             let (job, key) = text(job, key);

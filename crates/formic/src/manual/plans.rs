@@ -12,6 +12,7 @@
 //!   shell:  {adapter: command, capabilities: [shell]}
 //! tasks:
 //!   tree:
+//!     kind: hash                            # what it is an example of (see routing); by default its name
 //!     requires: [hash]                      # capabilities of the executing peer
 //!     payload: {path: "${{ inputs.dir }}"}
 //!   check:

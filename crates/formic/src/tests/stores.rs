@@ -36,6 +36,7 @@ fn fact(store: &Store, byte: u8, number: u8) -> Record {
         outcome: Outcome::Ok(Output::default()),
         tails: vec![],
         tally: Tally::default(),
+        slot: core::time::Duration::ZERO,
     };
     Record::Job { job: job(byte), record: JobRecord::Fact(Arc::new(fact)) }
 }

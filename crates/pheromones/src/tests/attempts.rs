@@ -3,7 +3,7 @@
 use formic_core::{Incarnation, Life, Protocol};
 
 use super::harness::{Harness, KIND, key, life, ms, peer};
-use crate::{Award, Config, Effect, Error, Event, Finding, Input, Kind, Size, Turn, Word};
+use crate::{Award, Config, Effect, Error, Event, Finding, Input, Kind, Latency, Size, Turn, Word};
 
 fn unsolicited(n: u64, from: Life) -> Result<(), Error> {
     Err(Error::Unsolicited { from, key: key(n), attempt: 1 })
@@ -38,15 +38,23 @@ fn p9_only_what_was_sent_to_this_very_life_deposits_and_once() {
     harness.send(key(1), 1, 1, ms(100));
     assert_eq!(harness.finish(key(1), 2, ms(5)), unsolicited(1, life(2)), "sent to another");
     let reborn = Life::new(peer(1), Incarnation(2));
-    let input = Input::Finished { key: key(1), attempt: 1, life: reborn, service: ms(5) };
+    let (service, latency) = (ms(5), Latency::Counts);
+    let input = Input::Finished { key: key(1), attempt: 1, life: reborn, service, latency };
     assert_eq!(harness.feed(input), unsolicited(1, reborn), "sent to an earlier life");
     harness.wait(ms(100));
     assert_eq!(harness.finish(key(1), 1, ms(100)), Ok(()));
     assert_eq!(harness.finish(key(1), 1, ms(100)), unsolicited(1, life(1)), "twice");
     let award =
         Award { life: life(1), kind: KIND, size: Size::MEAN, promised: ms(1), service: ms(1) };
-    let again = harness.feed(Input::Sent { key: key(1), attempt: 1, award });
-    assert_eq!(again, Err(Error::SentTwice { key: key(1), attempt: 1 }));
+    harness.send(key(2), 1, 1, ms(100));
+    let again = harness.feed(Input::Sent { key: key(2), attempt: 1, award });
+    assert_eq!(again, Err(Error::SentTwice { key: key(2), attempt: 1 }));
+    // A worker gave it back: the same attempt goes elsewhere.
+    harness.feed(Input::Cancelled { key: key(2), attempt: 1 }).unwrap();
+    harness.send(key(2), 1, 2, ms(100));
+    let moved = unsolicited(2, life(1));
+    assert_eq!(harness.finish(key(2), 1, ms(5)), moved, "it was moved");
+    assert_eq!(harness.finish(key(2), 2, ms(5)), Ok(()));
 }
 
 #[test]
@@ -174,4 +182,51 @@ fn trails_and_kinds_are_bounded_and_the_oldest_go_first() {
     harness.feed(Input::Expect { kind: Kind(8), mean: ms(1) }).unwrap();
     harness.feed(Input::Expect { kind: Kind(9), mean: ms(1) }).unwrap();
     assert_eq!(harness.trail(70).count, 0, "its kind was used least recently");
+}
+
+/// A peer that fails at once must not look fast, and nobody has verified anything.
+#[test]
+fn a_failure_counts_as_slow_and_changes_nothing_else() {
+    let mut harness = Harness::expecting(Config::default(), ms(10));
+    harness.serve(1, ms(10));
+    let (before, mean) = (harness.trail(1), harness.machine.mean(KIND));
+    harness.send(key(1), 1, 1, ms(10));
+    harness.wait(ms(1));
+    harness.feed(Input::Failed { key: key(1), attempt: 1, life: life(1) }).unwrap();
+    let after = harness.trail(1);
+    // 10, 101 and 0.7 means of 10 ms, by three.
+    assert!(after.service_us > 36_000 && after.service_us < 40_000, "{after:?}");
+    assert_eq!(harness.machine.mean(KIND), mean);
+    assert_eq!(
+        (after.verified, after.honesty_permille),
+        (before.verified, before.honesty_permille)
+    );
+    let again = Input::Failed { key: key(1), attempt: 1, life: life(1) };
+    assert!(harness.feed(again).is_err(), "once");
+}
+
+#[test]
+fn what_a_body_spawned_does_not_make_it_late() {
+    let mut harness = Harness::expecting(Config::default(), ms(10));
+    for n in 0..40 {
+        harness.send(key(n), 1, 1, ms(10));
+        harness.wait(ms(300));
+        let (service, latency) = (ms(10), Latency::HadChildren);
+        let input = Input::Finished { key: key(n), attempt: 1, life: life(1), service, latency };
+        harness.feed(input).unwrap();
+    }
+    let overdue = harness.trail(1).honesty_permille;
+    assert!(overdue > 1_000, "the clock of an overdue one went on: its owner was not told");
+    let mut told = Harness::expecting(Config::default(), ms(10));
+    for n in 0..40 {
+        told.send(key(n), 1, 1, ms(10));
+        told.feed(Input::Slot { key: key(n), attempt: 1, life: life(1), turn: Turn::Waits })
+            .unwrap();
+        told.wait(ms(300));
+        let (service, latency) = (ms(10), Latency::HadChildren);
+        let input = Input::Finished { key: key(n), attempt: 1, life: life(1), service, latency };
+        told.feed(input).unwrap();
+    }
+    assert_eq!(told.trail(1).honesty_permille, 1_000);
+    assert!(told.trail(1).service_us >= 9_000, "its service counts: {:?}", told.trail(1));
 }

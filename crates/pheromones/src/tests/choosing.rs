@@ -3,7 +3,7 @@
 use formic_core::Digest;
 
 use super::harness::{Harness, KIND, key, life, ms, peer};
-use crate::{Affinity, Config, Effect, Error, Event, Finding, Input, Kind, Placed, Size};
+use crate::{Affinity, Config, Effect, Error, Event, Finding, Input, Kind, Latency, Placed, Size};
 
 fn one(candidates: usize) -> Config {
     Config { candidates, ..Config::default() }
@@ -65,6 +65,7 @@ fn p3_promises_count_only_once_they_are_clearly_broken() {
                 attempt: n_peer.into(),
                 life: life(n_peer),
                 service: ms(10),
+                latency: Latency::Counts,
             };
             harness.feed(input).unwrap();
         }
@@ -196,6 +197,9 @@ fn p14_where_little_is_verified_nobody_gets_most_of_it() {
     for _ in 0..60 {
         harness.serve(1, ms(1)); // Nothing of it is verified.
     }
+    assert_eq!(harness.choose(key(1), &[1, 2, 3], &[]).len(), 1);
+    assert_ne!(harness.draws(&[1, 2, 3], 100)[0], 0, "where nobody verifies there is no cap");
+    harness.judged(2, ms(1), Finding::Good);
     assert_eq!(harness.choose(key(1), &[1, 2, 3], &[]).len(), 1);
     for n in 0..200 {
         assert_ne!(harness.choose(key(n), &[1, 2, 3], &[]), [life(1)], "it had its share");

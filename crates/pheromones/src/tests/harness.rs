@@ -7,8 +7,8 @@ use formic_core::{
 };
 
 use crate::{
-    Award, Config, Effect, Error, Event, Finding, Input, Kind, Message, Pheromones, Placed,
-    Promise, Record, Size,
+    Award, Config, Effect, Error, Event, Finding, Input, Kind, Latency, Message, Pheromones,
+    Placed, Promise, Record, Size,
 };
 
 pub(crate) const KIND: Kind = Kind(7);
@@ -48,7 +48,9 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
-    fn with(config: Config) -> Self {
+    fn with(mut config: Config) -> Self {
+        // Services of a millisecond stand for long ones here.
+        config.brief = Duration::ZERO;
         let machine = Pheromones::new(config, life(0), Random::new(1)).unwrap();
         Self { machine, now: Time::from_us(1), out: Vec::new(), next: 0 }
     }
@@ -121,7 +123,8 @@ impl Harness {
     }
 
     pub(crate) fn finish(&mut self, key: Key, n: u8, service: Duration) -> Result<(), Error> {
-        self.feed(Input::Finished { key, attempt: 1, life: life(n), service })
+        let latency = Latency::Counts;
+        self.feed(Input::Finished { key, attempt: 1, life: life(n), service, latency })
     }
 
     pub(crate) fn verify(&mut self, key: Key, n: u8, finding: Finding) -> Result<(), Error> {

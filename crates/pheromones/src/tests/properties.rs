@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::harness::{Harness, KIND, key, life, ms, peer, record, view};
 use crate::{
-    Config, Finding, Input, Record, Size,
+    Config, Finding, Input, Latency, Record, Size,
     clock::HalfLives,
     heard::trimmed,
     trails::{Fade, Sums, Trails},
@@ -100,7 +100,7 @@ proptest! {
                 }
                 2 => {
                     let service = ms(wait + 1);
-                    harness.feed(Input::Finished { key, attempt, life, service }).is_ok()
+                    harness.feed(Input::Finished { key, attempt, life, service, latency: Latency::Counts }).is_ok()
                 }
                 3 => harness.verify(key, n, Finding::Good).is_ok(),
                 4 => harness.verify(key, n, Finding::Bad).is_ok(),

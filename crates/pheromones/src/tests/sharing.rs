@@ -204,7 +204,7 @@ fn g6_panel_and_audience_mirror_each_other() {
         let all: Vec<Sharing> = (0..members)
             .map(|n| {
                 let mut sharing = Sharing::new(&config);
-                sharing.on_view(&config, peer(n), &view);
+                sharing.on_view(&config, life(n), &view);
                 sharing
             })
             .collect();
@@ -223,9 +223,9 @@ fn g6_panel_and_audience_mirror_each_other() {
 fn g6_a_new_view_draws_new_panels_and_drops_strangers() {
     let config = Config::default();
     let mut sharing = Sharing::new(&config);
-    sharing.on_view(&config, peer(0), &view(60));
+    sharing.on_view(&config, life(0), &view(60));
     let before = sharing.panel.clone();
-    sharing.on_view(&config, peer(0), &view(61));
+    sharing.on_view(&config, life(0), &view(61));
     assert_ne!(before, sharing.panel);
 
     let mut harness = member(10);

@@ -10,7 +10,7 @@ use crate::{Backlog, Config, Kind, Ledger, Probe, Running, Size};
 const IDLE: Backlog<'_> = Backlog { queued: &[], running: &[], slots: 1 };
 
 fn probe(kind: Kind) -> Probe {
-    Probe { kind, size: Size::MEAN, mean: ms(100), asked: 5, holds: ms(2) }
+    Probe { kind, size: Size::MEAN, mean: ms(100), asked: 5, count: 1, holds: ms(2) }
 }
 
 fn at(seconds: u64) -> Time {

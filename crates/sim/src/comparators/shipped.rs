@@ -1,5 +1,6 @@
 //! Ours: one `Completion` for each peer, as shipped, with its default configuration.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -152,7 +153,8 @@ impl<'a> Shipped<'a> {
             Happened::Ended { task } => {
                 let value = (task as u64).to_be_bytes().to_vec();
                 let outcome = Outcome::Ok(Output { value, files: vec![] });
-                vec![Input::BodyFinished { key: self.keys[task], outcome }]
+                let slot = Duration::ZERO;
+                vec![Input::BodyFinished { key: self.keys[task], outcome, slot }]
             }
             Happened::Down { peer: other } => {
                 self.down.insert((peer, other));

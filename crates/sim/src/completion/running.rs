@@ -1,5 +1,6 @@
 //! Bodies at work: they start, spawn, wait, end.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use formic_completion::{Input, Spawn};
@@ -70,6 +71,6 @@ impl World<'_> {
         if let Some(execution) = all.and_then(|all| all.get_mut(run)) {
             execution.finished = true;
         }
-        self.feed(peer, Input::BodyFinished { key, outcome })
+        self.feed(peer, Input::BodyFinished { key, outcome, slot: Duration::ZERO })
     }
 }

@@ -75,7 +75,11 @@ pub(super) const fn is_work(message: &Message) -> bool {
         | Message::Claims(_)
         | Message::WhoKeeps { .. }
         | Message::Keepers { .. } => true,
-        Message::Mesh(_) | Message::Healing(_) | Message::Request(_) | Message::Reply(_) => false,
+        Message::Mesh(_)
+        | Message::Healing(_)
+        | Message::Pheromones(_)
+        | Message::Request(_)
+        | Message::Reply(_) => false,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Several owners and workers, messages that take a random time, bodies that wait now and then.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use formic_core::{Life, Protocol, Random, Time};
 use proptest::prelude::*;
 
-use super::{config, descriptor, life, task, work};
-use crate::{Config, Effect, Error, Input, Message, Place, TaskId, Work};
+use super::{config, descriptor, life, rank, task, work};
+use crate::{Config, Effect, Error, Input, Message, Offer, Place, TaskId, Work};
 
 struct World {
     peers: Vec<Work>,
@@ -20,6 +21,8 @@ struct World {
     /// Where a task was awarded once: completion does not execute it there again.
     seen: BTreeSet<(usize, TaskId)>,
     given_back: BTreeSet<TaskId>,
+    /// Above or below what counts as brief.
+    mean_us: u64,
 }
 
 impl World {
@@ -30,7 +33,8 @@ impl World {
         let (random, inputs) = (Random::new(seed), BTreeMap::new());
         let (placed, ran) = (BTreeMap::new(), BTreeMap::new());
         let (seen, given_back) = (BTreeSet::new(), BTreeSet::new());
-        Self { peers, random, inputs, sent: 0, now: 0, placed, ran, seen, given_back }
+        let mean_us = 1_000 + seed % 40_000;
+        Self { peers, random, inputs, sent: 0, now: 0, placed, ran, seen, given_back, mean_us }
     }
 
     fn later(&mut self, after: u64, n: usize, input: Input) {
@@ -86,11 +90,29 @@ impl World {
                     Input::Message { from: me, message },
                 );
             }
-            Effect::Choose { requires } => {
+            Effect::Choose { want } => {
                 let lives = (0..self.peers.len() as u8).map(life).collect();
-                self.later(0, n, Input::Chosen { requires, lives, missing: vec![] });
+                self.later(0, n, Input::Chosen { want, lives, missing: vec![] });
             }
-            Effect::Placed { task, attempt, life } => {
+            Effect::Draw { key, mut eligible, .. } => {
+                while eligible.len() > 3 {
+                    eligible.remove(self.random.below(eligible.len() as u64) as usize);
+                }
+                let mean = Duration::from_micros(self.mean_us);
+                self.later(0, n, Input::Drawn { key, lives: eligible, mean });
+            }
+            Effect::Rank { key, count, hold, patience, bids } => {
+                self.later(0, n, rank(key, (count, hold, patience), bids));
+            }
+            Effect::Estimate { to, probe, load, room, .. } => {
+                let wait_us = u64::from(load.queued) * 3_000 + self.random.below(20_000);
+                let offer = Some(Offer { room, wait_us, service_us: 3_000 });
+                let message = Message::Promise { id: probe.id, load, offer };
+                let delay = if to == me { 0 } else { 100 + self.random.below(400) };
+                let to = to.peer.as_bytes()[0].into();
+                self.later(delay, to, Input::Message { from: me, message });
+            }
+            Effect::Placed { task, attempt, life, .. } => {
                 // completion moves it: the first place is told to forget it.
                 let before = self.placed.insert(task, life);
                 if let Some(before) = before.filter(|&before| before != life) {
@@ -114,7 +136,11 @@ impl World {
                 self.later(busy + 3_000, n, ends);
             }
             Effect::Resume { task } => self.later(700, n, Input::Ended { task }),
-            Effect::Unplaceable { .. } | Effect::Full | Effect::NotFull => {}
+            Effect::Withdrawn { .. }
+            | Effect::Waits { .. }
+            | Effect::Unplaceable { .. }
+            | Effect::Full
+            | Effect::NotFull => {}
         }
     }
 }

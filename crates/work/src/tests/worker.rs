@@ -1,4 +1,8 @@
-use super::{capability, config, descriptor, feed, life, message, queue, task, work};
+use core::time::Duration;
+
+use formic_core::{Kind, Protocol as _, Time};
+
+use super::{capability, config, descriptor, feed, life, message, probe, queue, task, work};
 use crate::{Config, Effect, Input, Message, Place, Reason};
 
 fn started(out: &[Effect]) -> Vec<crate::TaskId> {
@@ -73,7 +77,7 @@ fn a_full_queue_gives_back_and_reports_room_later() {
     let returned = Message::Returned { tasks: vec![(task(9), 1)], reason: Reason::Full };
     let out = feed(&mut worker, 0, queue(9));
     assert_eq!(out, [Effect::Send { to: life(9), message: returned }]);
-    let out = feed(&mut worker, 0, message(5, Message::Interest));
+    let out = feed(&mut worker, 0, message(5, Message::Interest { tasks: 9 }));
     assert_eq!(out, []);
     let mut room = Vec::new();
     for n in 0..8 {
@@ -110,11 +114,53 @@ fn a_withdrawn_capability_gives_back_what_needs_it() {
     let out = feed(&mut worker, 0, Input::SetCapabilities { capabilities: vec![] });
     let message = Message::Returned { tasks: vec![(task, 3)], reason: Reason::Incapable };
     assert_eq!(out, [Effect::Send { to: life(9), message }]);
-    let probe = Message::Probe { id: 4, count: 1, requires: hash };
-    let out = feed(&mut worker, 0, super::message(2, probe));
-    let promised = |effect: &Effect| match effect {
-        Effect::Send { message: Message::Promise { room, .. }, .. } => Some(*room),
-        _ => None,
+    let out = feed(&mut worker, 0, super::message(2, probe(4, 1, 1, &hash)));
+    let refuses = |effect: &Effect| {
+        matches!(effect, Effect::Send { message: Message::Promise { offer: None, .. }, .. })
     };
-    assert_eq!(out.iter().find_map(promised), Some(0));
+    assert!(matches!(&out[..], [effect] if refuses(effect)), "{out:?}");
+}
+
+#[test]
+fn a_probe_is_answered_from_what_runs_and_waits() {
+    let mut worker = work(1, config(1));
+    (0..3).for_each(|n| drop(feed(&mut worker, 0, queue(n))));
+    let out = feed(&mut worker, 7, message(2, probe(4, 1, 1, &[])));
+    let Some(Effect::Estimate { to, backlog, load, room, .. }) = out.first() else {
+        panic!("{out:?}")
+    };
+    let kind = Kind::of("test");
+    assert_eq!((*to, *room, load.running, load.queued), (life(2), 6, 1, 2));
+    assert_eq!(backlog.queued, [(kind, 2)]);
+    assert_eq!(backlog.running, [(kind, Duration::from_millis(7))]);
+}
+
+/// L4: what a body waits for is not its service.
+#[test]
+fn slot_time_stands_while_a_body_waits() {
+    let mut worker = work(1, config(1));
+    feed(&mut worker, 0, queue(1));
+    feed(&mut worker, 5, Input::Waits { task: task(1) });
+    let time = |worker: &crate::Work, ms: u64| {
+        worker.slot_time(task(1), Time::from_us(ms * 1_000)).map(|it| it.1.as_millis())
+    };
+    assert_eq!(time(&worker, 90), Some(5));
+    feed(&mut worker, 90, Input::Runs { task: task(1) });
+    assert_eq!(time(&worker, 93), Some(8));
+    assert_eq!(worker.slot_time(task(2), Time::from_us(93_000)), None);
+}
+
+#[test]
+fn owners_hear_of_bodies_that_wait_for_long_once() {
+    let mut worker = work(1, config(1));
+    feed(&mut worker, 0, queue(1));
+    feed(&mut worker, 0, Input::Waits { task: task(1) });
+    assert_eq!(worker.deadline().unwrap().as_us(), 100_000);
+    let message = Message::Waits { tasks: vec![(task(1), 1)] };
+    assert_eq!(feed(&mut worker, 100, Input::Deadline), [Effect::Send { to: life(9), message }]);
+    assert_eq!(worker.deadline(), None);
+    feed(&mut worker, 101, Input::Runs { task: task(1) });
+    feed(&mut worker, 102, Input::Waits { task: task(1) });
+    feed(&mut worker, 103, Input::Runs { task: task(1) });
+    assert_eq!(worker.deadline(), None, "short waits are not told");
 }

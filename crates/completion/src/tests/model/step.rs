@@ -1,6 +1,7 @@
 //! What one peer does on its own: a function of its state and of what happens to it, so that it is
 //! computed once for all worlds in which it is in that state.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::{
@@ -51,7 +52,7 @@ impl Local {
             Self::Deliver(_, envelope) => envelope.input(),
             Self::End(key) => {
                 host.bodies.remove(key);
-                Input::BodyFinished { key: *key, outcome: ok() }
+                Input::BodyFinished { key: *key, outcome: ok(), slot: Duration::ZERO }
             }
             Self::Fire(timer) => {
                 host.machine.timers.set(*timer, Time::ZERO);

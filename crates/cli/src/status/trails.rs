@@ -1,0 +1,117 @@
+//! `formic status --trails`: who does which kind of work how well, as one peer knows it.
+
+use core::fmt::Write as _;
+
+use formic_node::{Status, TrailStatus};
+use serde_json::json;
+
+use super::align;
+use crate::args::TrailsFormat;
+
+/// A table, a graph, or with `--json` an array.
+pub(super) fn show(
+    trails: &[TrailStatus],
+    status: &Status,
+    (format, json): (TrailsFormat, bool),
+) -> String {
+    let names = Names(status);
+    if json {
+        return as_json(trails, &names);
+    }
+    match format {
+        TrailsFormat::Table => table(trails, &names),
+        TrailsFormat::Dot => dot(trails, &names),
+        TrailsFormat::Mermaid => mermaid(trails, &names),
+    }
+}
+
+struct Names<'a>(&'a Status);
+
+impl Names<'_> {
+    fn of(&self, trail: &TrailStatus) -> String {
+        let member = self.0.members.iter().find(|member| member.life.peer == trail.peer);
+        member.map_or_else(|| trail.peer.to_string(), |member| member.name.clone())
+    }
+}
+
+fn as_json(trails: &[TrailStatus], names: &Names<'_>) -> String {
+    let rows: Vec<_> = trails
+        .iter()
+        .map(|trail| {
+            json!({
+                "kind": trail.kind, "peer": trail.peer.to_string(), "name": names.of(trail),
+                "samples": trail.samples_milli as f64 / 1_000.0, "service_us": trail.service_us,
+                "quality": f64::from(trail.quality_ppm) / 1_000_000.0,
+                "broken_promises": f64::from(trail.honesty_permille) / 1_000.0,
+            })
+        })
+        .collect();
+    json!({ "me": names.0.me.to_string(), "trails": rows }).to_string()
+}
+
+fn table(trails: &[TrailStatus], names: &Names<'_>) -> String {
+    if trails.is_empty() {
+        return format!("{} has learned nothing yet: no task that it placed is done\n", names.0.me);
+    }
+    let head = ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "QUALITY", "PROMISES"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(trails.iter().map(|trail| {
+        let promises = if trail.honesty_permille > 1_000 {
+            format!("broken x{:.1}", f64::from(trail.honesty_permille) / 1_000.0)
+        } else {
+            "kept".to_owned()
+        };
+        [
+            trail.kind.clone(),
+            trail.peer.short(),
+            names.of(trail),
+            format!("{:.1}", trail.samples_milli as f64 / 1_000.0),
+            service(trail),
+            format!("{:.0} %", f64::from(trail.quality_ppm) / 10_000.0),
+            promises,
+        ]
+    }));
+    let mut out = String::new();
+    align(&mut out, &rows);
+    out
+}
+
+fn service(trail: &TrailStatus) -> String {
+    if trail.service_us < 10_000 {
+        return format!("{} us", trail.service_us);
+    }
+    crate::span::show_ms(trail.service_us / 1_000)
+}
+
+/// The wider the line, the faster the peer among those of the kind.
+fn width(trails: &[TrailStatus], trail: &TrailStatus) -> u64 {
+    let alike = trails.iter().filter(|other| other.kind == trail.kind);
+    let best = alike.map(|other| other.service_us).min().unwrap_or(1);
+    (best * 8 / trail.service_us.max(1)).clamp(1, 8)
+}
+
+fn dot(trails: &[TrailStatus], names: &Names<'_>) -> String {
+    let mut out = "digraph trails {\n  rankdir=LR;\n".to_owned();
+    for trail in trails {
+        let (kind, name, label) = (&trail.kind, names.of(trail), service(trail));
+        let width = width(trails, trail);
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {kind:?} -> {name:?} [label={label:?}, penwidth={width}];");
+    }
+    out.push_str("}\n");
+    out
+}
+
+fn mermaid(trails: &[TrailStatus], names: &Names<'_>) -> String {
+    let mut out = "flowchart LR\n".to_owned();
+    let mut kinds: Vec<&str> = trails.iter().map(|trail| trail.kind.as_str()).collect();
+    kinds.dedup();
+    for trail in trails {
+        let number = kinds.iter().position(|kind| *kind == trail.kind).unwrap_or(0);
+        let (kind, name, label) = (&trail.kind, names.of(trail), service(trail));
+        let peer = trail.peer.short();
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  k{number}[{kind:?}] -->|{label}| p{peer}[{name:?}]");
+    }
+    out
+}
