@@ -263,6 +263,60 @@ fn claims_messages() -> Vec<(&'static str, Message)> {
     all
 }
 
+fn vote_messages() -> Vec<(&'static str, Message)> {
+    use formic_consensus::{
+        Ballot, Body, Certificate, Evidence, InstanceId, Message as M, Outcome, Policy, Propose,
+        Rank, Reason, Rejection, Seal, Signed, Statement, Submission, Value, Verdict, Vote,
+        Weighting,
+    };
+    use formic_node::{Case, Decision, Say, Votes};
+    let digest = |byte| Digest::from_bytes([byte; 32]);
+    let (job, instance) = (JobId::from_bytes([7; 16]), InstanceId(digest(5)));
+    let floors = [800, 0, 0, 800, 0];
+    let weighting = Weighting::Equal;
+    let policy = Policy { threshold: 900, weighting, deadline_ms: 30_000, floors };
+    let voters = vec![life(1).peer, life(2).peer];
+    let (name, content, author) = ("check".to_owned(), b"{}".to_vec(), Some(life(1).peer));
+    let case = Case { voters: voters.clone(), task: key(1), name, attempt: 1, author, policy, content };
+    let (rank, seal) = (Rank(1), Seal(vec![6; 64]));
+    let signed = |statement| Signed { instance, rank, statement, seal: seal.clone() };
+    let submission = Submission { proposal: case.proposal(), proposer: rank, seal: seal.clone() };
+    let verdict = Verdict::Reject(Reason::Untested);
+    let ballot = Ballot { verdict, scores: [1, 2, 3, 4, 0xffff], comment: digest(0) };
+    let outcome = Outcome::Rejected(Rejection::Floor(3));
+    let (ballots_root, evidence_root) = (digest(3), digest(4));
+    let value = Value { outcome, ballots: 1, ballots_root, evidence: 1, evidence_root };
+    let notarize = signed(Statement::Vote(Vote::Notarize(1, value)));
+    let pair = Evidence { one: signed(Statement::Ballot(ballot)), two: signed(Statement::Timeout) };
+    let seals = vec![(rank, seal.clone())];
+    let finalized = Certificate { instance, vote: Vote::Finalize(1, value), seals: seals.clone() };
+    let ballots = vec![(rank, ballot, seal.clone())];
+    let body = Body { ballots, evidence: vec![pair.clone()], timeouts: seals };
+    let certificates = vec![finalized.clone()];
+    let propose = Propose { vote: notarize.clone(), body: Some(body.clone()), certificates };
+    let vote = |message| Say::Vote(vec![4; 44], Box::new(message));
+    let (mesh, task, name, proof) = (digest(1), key(1), "check".to_owned(), vec![8, 9]);
+    let decision = Decision { mesh, job, task, name, proof, body: Some(body) };
+    let with = Box::new((submission.clone(), signed(Statement::Ballot(ballot))));
+    let all = [
+        ("votes_case", Say::Case(Arc::new(case))),
+        ("votes_submission", vote(M::Submission(submission))),
+        ("votes_ballot", vote(M::Ballot(with))),
+        ("votes_timeout", vote(M::Statement(Box::new(signed(Statement::Timeout))))),
+        ("votes_nullify", vote(M::Statement(Box::new(signed(Statement::Vote(Vote::Nullify(2))))))),
+        ("votes_propose", vote(M::Propose(Box::new(propose)))),
+        ("votes_certificate", vote(M::Certificate(finalized))),
+        ("votes_evidence", vote(M::Evidence(Box::new(pair)))),
+        ("votes_want", vote(M::Want(instance, vec![1, 2]))),
+        ("votes_decided", Say::Decided(Box::new(decision))),
+        ("votes_voters", Say::Voters(voters, vec![vec![4; 44].into()])),
+        ("votes_who", Say::Who),
+        ("votes_what", Say::What(instance)),
+    ];
+    let message = |say| Message::Votes(Box::new(Votes { job, electorate: digest(2), say }));
+    all.into_iter().map(|(name, say)| (name, message(say))).collect()
+}
+
 fn certificate() -> Arc<Certificate> {
     let attestation =
         Attestation { signer: life(1), public_key: vec![1; 44], signature: vec![2; 64] };
@@ -279,6 +333,7 @@ fn samples() -> BTreeMap<&'static str, Message> {
     samples.extend(work_messages());
     samples.extend(healing_messages());
     samples.extend(claims_messages());
+    samples.extend(vote_messages());
     let announce = M::Announce { decree: decree(), certificate: certificate() };
     samples.insert("announce", completion(announce));
     samples.insert("announce_ack", completion(M::AnnounceAck));

@@ -389,8 +389,11 @@ pub(crate) struct WhyArgs {
 /// Arguments of `formic verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The certificate, a JSON file.
+    /// The certificate of a job, or a decision of voters: a JSON file.
     pub(crate) certificate: PathBuf,
+    /// The electorate whose decision it must be: the digest that the report of the job showed. For decisions of voters.
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["peer", "plan"])]
+    pub(crate) electorate: Option<formic_core::Digest>,
     /// Accept only signatures of these peers; without it the file itself says who signed.
     #[arg(long, value_name = "PEERID")]
     pub(crate) peer: Vec<PeerId>,

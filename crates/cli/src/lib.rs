@@ -45,6 +45,7 @@ mod args;
 mod ca;
 mod certificate;
 mod conclude;
+mod decision;
 mod doctor;
 mod events;
 mod example;

@@ -9,12 +9,13 @@ mod task;
 mod template;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use formic::{AgentSpec, Plan};
+use formic::{AgentSpec, Plan, Who};
 use formic_core::Digest;
 
 pub(crate) use fields::not_yet;
@@ -76,6 +77,21 @@ impl CheckedPlan {
     /// As [`CheckedPlan::load`].
     pub fn check(source: Source, given: &BTreeMap<String, String>) -> Result<Self, Stop> {
         check::check(source, given)
+    }
+
+    /// What people should know about its validations in a mesh of `peers` started from its agents.
+    pub fn warnings(&self, peers: usize) -> Vec<String> {
+        let can = |at: usize| {
+            let agent = self.agents.get(at % self.agents.len().max(1));
+            agent.is_some_and(|it| it.capabilities.iter().any(|it| it.as_str() == "validate"))
+        };
+        let capable = (0..peers).filter(|at| can(*at)).count();
+        let said = self.plan.tasks.iter().filter_map(|task| {
+            let validation = task.validate.as_ref()?;
+            let voters = if validation.who == Who::All { peers } else { capable };
+            Some(format!("task `{}`: {}", task.name, validation.warning(voters)?))
+        });
+        said.collect()
     }
 
     /// Refuses a plan with tasks that none of its own agents can do.

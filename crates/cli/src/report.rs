@@ -26,6 +26,7 @@ pub(crate) struct Report {
     pub(crate) excluded: Vec<String>,
     pub(crate) result: BTreeMap<String, Value>,
     pub(crate) errors: BTreeMap<String, String>,
+    pub(crate) validations: Vec<Validation>,
     pub(crate) tasks: Tasks,
     pub(crate) peers: Peers,
     pub(crate) messages: Messages,
@@ -39,6 +40,28 @@ pub(crate) struct Report {
     pub(crate) events: Option<String>,
     pub(crate) certificate: Option<String>,
     pub(crate) version: String,
+}
+
+/// What voters decided about a task's result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Validation {
+    pub(crate) task: String,
+    pub(crate) key: String,
+    /// `approved`, `rejected`, `expired`.
+    pub(crate) outcome: String,
+    /// The same in a sentence.
+    pub(crate) words: String,
+    /// What `formic verify --electorate` pins.
+    pub(crate) electorate: String,
+    /// Who voted against the outcome.
+    pub(crate) against: Vec<String>,
+    /// Who is proven to have contradicted itself.
+    pub(crate) liars: Vec<String>,
+    /// Where the decision was written.
+    pub(crate) file: Option<String>,
+    /// The decision itself.
+    #[serde(skip)]
+    pub(crate) proof: String,
 }
 
 /// Counts of tasks, the root not counted.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     args::{RunArgs, TransportKind},
-    conclude,
+    conclude, decision,
     exit::{Exit, Stop},
     fleet::{self, Fleet, Launch},
     interrupt::Interrupts,
@@ -48,6 +48,10 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Stop> {
     }
     plan.placed()?;
     programs::require(&plan.agents)?;
+    let peers = args.peers.map_or(default_peers(&plan), |peers| peers as usize);
+    if !args.quiet {
+        plan.warnings(peers).iter().for_each(|said| output::note(said));
+    }
     if args.check {
         let (tasks, agents) = (plan.plan.tasks.len(), plan.agents.len());
         output::data(&format!("{} is fine: {tasks} tasks, {agents} agents", args.plan.display()));
@@ -57,6 +61,10 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Stop> {
     let mut run = Run::prepare(args, plan)?;
     let ended = run.whole(&mut interrupts).await;
     run.tell(ended)
+}
+
+fn default_peers(plan: &CheckedPlan) -> usize {
+    if plan.agents.is_empty() { PEERS } else { plan.agents.len() }
 }
 
 struct Run<'a> {
@@ -84,7 +92,7 @@ impl<'a> Run<'a> {
         };
         let kept = saved.as_ref().and_then(Saved::unfinished);
         let wanted = args.peers.map(|peers| peers as usize);
-        let default = if plan.agents.is_empty() { PEERS } else { plan.agents.len() };
+        let default = default_peers(&plan);
         let count = kept.map_or(wanted.unwrap_or(default), |kept| kept.peers);
         chaos::fits(&args.kill, count)?;
         let cuts = Cuts::new(&args.partition, count, seed)?;
@@ -233,6 +241,7 @@ impl<'a> Run<'a> {
         if let Some(verdict) = verdict {
             let path = self.args.certificate.clone().unwrap_or_else(|| self.journal.certificate());
             report.certificate = Some(conclude::write_certificate(&path, verdict)?);
+            decision::write_all(&path, &mut report.validations)?;
         }
         conclude::Print::of((self.args.json, self.args.quiet)).show(&report);
         message.map_or(Ok(exit), |message| Err(Stop::new(exit, message)))

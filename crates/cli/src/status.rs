@@ -82,6 +82,15 @@ fn as_json(status: &Status) -> Value {
         },
         "members": members.collect::<Vec<_>>(),
         "jobs": jobs.collect::<Vec<_>>(),
+        "electorates": status.electorates.iter().map(|it| json!({
+            "job": it.job.to_string(), "electorate": it.digest.to_string(),
+            "voters": it.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "alive": it.alive, "quorum": it.quorum, "open": it.open, "decided": it.decided,
+            "threshold": it.threshold,
+        })).collect::<Vec<_>>(),
+        "reputations": status.reputations.iter().map(|it| json!({
+            "peer": it.peer.to_string(), "per_mille": it.per_mille,
+        })).collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
     })
 }
@@ -132,7 +141,39 @@ fn table(status: &Status) -> String {
         ]);
     }
     align(&mut out, &rows);
+    electorates(&mut out, status);
     out
+}
+
+/// Who votes in which job, and what decisions say about voters.
+fn electorates(out: &mut String, status: &Status) {
+    if !status.electorates.is_empty() {
+        let head = ["VOTERS OF JOB", "ALIVE", "DECIDE", "OPEN", "DECIDED", "ELECTORATE"];
+        let mut rows = vec![head.map(str::to_owned)];
+        for it in &status.electorates {
+            rows.push([
+                it.job.to_string(),
+                format!("{}/{}", it.alive, it.voters.len()),
+                it.quorum.to_string(),
+                it.open.to_string(),
+                it.decided.to_string(),
+                it.digest.to_string(),
+            ]);
+        }
+        align(out, &rows);
+        let said = status.electorates.iter().filter(|it| it.threshold > 0);
+        for said in said.filter_map(|it| formic::unanimity(it.threshold, it.voters.len())) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{said}");
+        }
+    }
+    if !status.reputations.is_empty() {
+        let mut rows = vec![["VOTER", "REPUTATION"].map(str::to_owned)];
+        for it in &status.reputations {
+            rows.push([it.peer.short(), formic_node::share(it.per_mille)]);
+        }
+        align(out, &rows);
+    }
 }
 
 /// The committed view, the majority, and what is wrong.

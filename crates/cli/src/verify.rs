@@ -8,6 +8,7 @@ use formic_core::Digest;
 use crate::{
     args::VerifyArgs,
     certificate::{self, Unverified},
+    decision,
     exit::{Exit, Stop},
     output,
     plan::CheckedPlan,
@@ -17,6 +18,13 @@ use crate::{
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Stop> {
     let path = &args.certificate;
     let bytes = std::fs::read(path).map_err(|error| Stop::file("read", path, &error))?;
+    if decision::is_decision(&bytes) {
+        return run_decision(args, &bytes);
+    }
+    if args.electorate.is_some() {
+        let message = "--electorate is about decisions of voters, this is a job's certificate";
+        return Err(Stop::usage(message));
+    }
     let given = args.input.iter().cloned().collect();
     let plan = match &args.plan {
         Some(path) => Some(CheckedPlan::load(path, &given)?.digest),
@@ -37,6 +45,37 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Stop> {
             Err(Stop::new(Exit::BadCertificate, message))
         }
     }
+}
+
+fn run_decision(args: &VerifyArgs, bytes: &[u8]) -> Result<Exit, Stop> {
+    let path = args.certificate.display();
+    if !args.peer.is_empty() || args.plan.is_some() {
+        let message = "--peer and --plan are about certificates of jobs, this is a decision: use --electorate";
+        return Err(Stop::usage(message));
+    }
+    let (decision, judgement) = decision::read(bytes, args.electorate).map_err(|reason| {
+        Stop::new(Exit::BadCertificate, format!("{path} does not verify: {reason}"))
+    })?;
+    let mut out = format!("{path} verifies\n");
+    let about = [
+        ("job", decision.job.to_string()),
+        ("task", format!("{} ({})", decision.name, decision.task)),
+    ];
+    for (name, text) in about.into_iter().chain(decision::explain(&judgement)) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {name:<10} {text}");
+    }
+    out.push_str(
+        "It proves: a quorum of these voters signed that these ballots were cast about this task's result,\n\
+         with this outcome. It does not prove: that the work is good, or that the voters are independent.\n",
+    );
+    if args.electorate.is_none() {
+        out.push_str(
+            "unpinned: the file itself says who votes. Pin it with --electorate DIGEST.\n",
+        );
+    }
+    output::data(&out);
+    Ok(Exit::Ok)
 }
 
 fn is_about(certificate: &Certificate, plan: Option<Digest>) -> Result<(), Unverified> {

@@ -39,9 +39,20 @@ impl<K: PublicKey> Roster<K> {
         all.then_some(Self { electorate, keys })
     }
 
-    /// The keys of some members: statements of the others are refused.
-    pub(crate) fn of_some(electorate: Electorate, keys: Vec<(Rank, K)>) -> Self {
+    /// The keys of some members: what others signed is refused with [`Misbehaviour::NoKey`].
+    /// Whoever calls has compared each key's hash with the one that the electorate lists.
+    pub fn of_some(electorate: Electorate, keys: Vec<(Rank, K)>) -> Self {
         Self { electorate, keys: keys.into_iter().collect() }
+    }
+
+    /// One more key, compared with the listed hash as in [`Roster::of_some`].
+    pub fn learn(&mut self, rank: Rank, key: K) {
+        self.keys.insert(rank, key);
+    }
+
+    /// Whether this member's key is known.
+    pub fn knows(&self, rank: Rank) -> bool {
+        self.keys.contains_key(&rank)
     }
 
     /// The electorate.
@@ -236,7 +247,10 @@ impl<K: PublicKey> Roster<K> {
         seal: &Seal,
         known: &mut Known,
     ) -> Result<(), Misbehaviour> {
-        let key = self.keys.get(&rank).ok_or(Misbehaviour::NotMember { rank })?;
+        if rank.index() >= self.electorate.len() {
+            return Err(Misbehaviour::NotMember { rank });
+        }
+        let key = self.keys.get(&rank).ok_or(Misbehaviour::NoKey { rank })?;
         let bytes = statement.bytes(&self.electorate, instance, rank);
         if seal.0.len() > SEAL_MAX {
             return Err(Misbehaviour::Seal { rank });

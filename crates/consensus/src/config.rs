@@ -29,7 +29,11 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether every value is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the first that is not.
+    pub fn check(&self) -> Result<(), Error> {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         let us = |span: Duration| span.as_micros();
         if !(ms(2)..=s(30)).contains(&self.delta) {

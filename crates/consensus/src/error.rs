@@ -75,6 +75,13 @@ pub enum Misbehaviour {
         /// The rank it claims.
         rank: Rank,
     },
+    /// The key of this voter is not known here, so its signature can be neither believed nor held against anybody:
+    /// nobody's fault. Only where a [`Roster`](crate::Roster) has the keys of some members.
+    #[error("the key of voter {rank:?} is not known here")]
+    NoKey {
+        /// Whose.
+        rank: Rank,
+    },
     /// A list of voters that is not strictly ascending: a voter is counted twice.
     #[error("voter {rank:?} is out of order or doubled")]
     Unsorted {

@@ -1,4 +1,5 @@
 use formic_core::{Life, PeerId};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Ballot, Body, Certificate, InstanceId, Message, Proposal, Seal, Statement, Submission, Value,
@@ -32,7 +33,7 @@ pub enum Input {
 }
 
 /// What must survive a restart: forgetting a vote is voting twice.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// An instance was opened.
     Opened(Submission),

@@ -46,8 +46,7 @@
 //!   (`tests::refused`, `tests::proof`). What was checked once is not checked again
 //!   ([`Known`], `tests::known`).
 //!
-//! **Limits.** Nobody uses it yet: node has no voters. One electorate per machine: there is no succession, no admission, no ticket. All votes go to all,
-//! about 3 n^2 messages per decision. Up to [`VOTERS_MAX`] voters; 3 or fewer tolerate no liar. What is decided is
+//! **Limits.** One electorate per machine: there is no succession, no admission, no ticket. All votes go to all, about 3 n^2 messages per decision. Up to [`VOTERS_MAX`] voters; 3 or fewer tolerate no liar. What is decided is
 //! kept as long as the machine. A voter that learns a decision from its certificate alone has no ballots.
 //!
 //! **Sources.** Simplex (Chan, Pass, TCC 2023), single-decree. Deviations: nullify is an ordinary signed vote with a

@@ -15,8 +15,10 @@ const NAME: &str = "formic/proof/1";
 const SPKI_MAX: usize = 512;
 
 /// What a proof proves: a quorum of the pinned electorate signed this outcome. Not that the work is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
+    /// Whom it was asked.
+    pub electorate: Electorate,
     /// Which instance.
     pub instance: InstanceId,
     /// What was asked.
@@ -103,13 +105,14 @@ pub fn prove(
     Some(bytes)
 }
 
-/// Checks a proof with nothing but itself and the digest of an electorate that the user trusts. `key`
-/// reads a SubjectPublicKeyInfo of a scheme.
+/// Checks a proof with nothing but itself and the digest of an electorate that the user trusts; `None`: whatever
+/// electorate the proof names, which then proves only what *these* voters decided. `key` reads a
+/// SubjectPublicKeyInfo of a scheme.
 ///
 /// # Errors
 /// A [`Flaw`]: any changed, missing or added byte is one.
 pub fn verify<K: PublicKey>(
-    pinned: Digest,
+    pinned: Option<Digest>,
     bytes: &[u8],
     key: impl Fn(u8, &[u8]) -> Option<K>,
 ) -> Result<Decision, Flaw> {
@@ -118,7 +121,7 @@ pub fn verify<K: PublicKey>(
         return Err(Flaw::Layout { at: 0 });
     }
     let electorate = reader.electorate()?;
-    if electorate.digest() != pinned {
+    if pinned.is_some_and(|pinned| electorate.digest() != pinned) {
         return Err(Flaw::Unpinned);
     }
     let proposal = reader.proposal()?;
@@ -143,8 +146,10 @@ pub fn verify<K: PublicKey>(
     let signers = seals.iter().filter_map(|(rank, _)| electorate.member(*rank));
     let signers = signers.map(|member| member.peer).collect();
     let certificate = Certificate { instance, vote: Vote::Finalize(round, value), seals };
-    Roster::of_some(electorate, keys).certificate(&certificate).map_err(Flaw::Votes)?;
-    Ok(Decision { instance, proposal, value, signers })
+    let roster = Roster::of_some(electorate, keys);
+    roster.certificate(&certificate).map_err(Flaw::Votes)?;
+    let electorate = roster.electorate().clone();
+    Ok(Decision { electorate, instance, proposal, value, signers })
 }
 
 struct Reader<'a> {

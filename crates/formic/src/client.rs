@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{Plan, PlanError};
+use crate::{Plan, PlanError, Voters};
 use session::{Request, Session};
 
 /// Requests that wait for the session; a full queue makes callers wait.
@@ -131,7 +131,13 @@ impl Client {
     /// [`ClientError::Plan`], [`ClientError::Refused`], [`ClientError::ContactLost`], [`ClientError::Unreachable`],
     /// [`ClientError::ShutDown`].
     pub async fn submit(&self, plan: &Plan) -> Result<ClientJob, ClientError> {
-        let (root, plan) = (plan.root()?, plan.digest());
+        let digest = plan.digest();
+        let root = if plan.validates() {
+            plan.seated(Voters::of(&*self.status().await?))?.root()?
+        } else {
+            plan.root()?
+        };
+        let plan = digest;
         self.ask(|reply| Request::Submit { root, plan, reply }).await
     }
 

@@ -9,9 +9,11 @@ use std::{
 
 use formic_completion::Spawn;
 use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome};
-use formic_node::{LEASE_MAX, LEASE_MIN};
+use formic_node::{Case, LEASE_MAX, LEASE_MIN, Ruling};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::Question;
 
 /// What a body asks of its peer's driver.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) enum Ask {
     Spawn { index: u64, descriptor: Arc<Descriptor>, mode: Spawn, reply: oneshot::Sender<Key> },
     /// Wait for children (`None`: all spawned so far); gives the slot back meanwhile.
     Join { children: Option<Vec<Key>>, until: Until, reply: JoinReply },
+    /// Have a result judged; answered with the ruling.
+    Decide { case: Box<Case>, reply: oneshot::Sender<Ruling> },
     /// For the event log; newest wins.
     Progress { per_mille: u16, note: String },
     /// For the event log.
@@ -304,6 +308,21 @@ impl TaskContext {
         let (reply, answer) = oneshot::channel();
         self.ask(Ask::Join { children, until, reply }).await?;
         answer.await.map_err(|_| ContextError::Cancelled)?
+    }
+
+    /// Has the result of a task judged by voters, and waits for what they decide. The peer that executed the task does not
+    /// judge its own work, if it is a child of this one.
+    ///
+    /// The same question asked again, by this execution or by another of the same task, finds the same decision.
+    /// Cancel-safe: a dropped call leaves the question asked. The slot is not given back meanwhile.
+    ///
+    /// # Errors
+    /// [`ContextError::Cancelled`]. What cannot be asked is [`Ruling::Undecided`].
+    pub async fn decide(&self, question: Question) -> Result<Ruling, ContextError> {
+        let (reply, answer) = oneshot::channel();
+        let case = Box::new(question.into_case());
+        self.ask(Ask::Decide { case, reply }).await?;
+        answer.await.map_err(|_| ContextError::Cancelled)
     }
 
     /// Reports progress in thousandths: for the event log and the progress bar; newest wins, at most 10 a second are

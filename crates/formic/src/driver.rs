@@ -9,6 +9,7 @@ mod bodies;
 mod body;
 mod jobs;
 mod joins;
+mod judges;
 mod rebirth;
 mod translate;
 mod wire;
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+use formic_consensus::InstanceId;
 use formic_core::{
     Blame as _, Descriptor, Digest, Fault, Incarnation, JobId, Key, Life, PeerId, Protocol as _,
     discovery::{Announcement, Discovery},
@@ -39,6 +41,7 @@ pub(crate) use bodies::Bodies;
 use bodies::News;
 pub(crate) use jobs::{Ending, Jobs, Submission};
 use joins::{Seat, Turn};
+use judges::Opinion;
 pub(crate) use translate::Sent;
 pub(crate) use wire::{Arrival, Wire};
 
@@ -242,9 +245,17 @@ impl Driver {
                 body.on_spawned(index, key);
                 Turn::Nothing
             }),
-            Effect::ChildDone { job, owner, key, outcome } => {
-                self.on_body(job, owner, |body| body.joins.on_done(key, outcome));
+            Effect::ChildDone { job, owner, key, by, outcome } => {
+                self.on_body(job, owner, |body| {
+                    body.on_author(key, by.peer);
+                    body.joins.on_done(key, outcome)
+                });
             }
+            Effect::Judge { job, instance, case } => self.bodies.judge(job, instance, case),
+            Effect::Ruled { job, owner, task, ruling } => self.on_body(job, owner, |body| {
+                body.on_ruled(task, &ruling);
+                Turn::Nothing
+            }),
             Effect::Submitted { request, job } => self.jobs.on_submitted(request, job),
             Effect::SubmitRefused { request, reason } => self.jobs.on_refused(request, reason),
             Effect::Left => self.stopped = Some(Stopped::Left),
@@ -275,6 +286,7 @@ impl Driver {
             }
             Event::Misbehaved { peer, what } => self.on_misbehaved(*peer, what),
             Event::JobVerdict { job, verdict } => {
+                self.bodies.end_judges(*job);
                 self.write(self.sent.line());
                 self.jobs.on_verdict(*job, verdict);
             }
@@ -325,8 +337,18 @@ impl Driver {
                 }
                 self.inputs.push_back(Input::Finished { job, key, outcome });
             }
+            News::Judged { job, instance, opinion } => self.on_judged(job, instance, opinion),
             News::Stopped { job, key } => self.inputs.push_back(Input::Stopped { job, key }),
         }
+    }
+
+    fn on_judged(&mut self, job: JobId, instance: InstanceId, opinion: Opinion) {
+        let Opinion { task, ballot, trouble } = opinion;
+        if let Some(message) = trouble {
+            let (job, key) = (job.to_string(), task.to_string());
+            self.write(LogEvent::TaskLog { job, key, level: "warn".to_owned(), message });
+        }
+        self.inputs.push_back(Input::Opinion { job, instance, ballot });
     }
 
     fn on_ask(&mut self, Command { job, key, run, ask }: Command) {
@@ -342,6 +364,11 @@ impl Driver {
             Ask::Join { children, until, reply } => {
                 let turn = body.joins.on_join(children, until, reply);
                 self.on_turn(job, key, turn);
+            }
+            Ask::Decide { mut case, reply } => {
+                case.author = body.on_decide(case.task, reply);
+                let case = Arc::new(*case);
+                self.inputs.push_back(Input::Decide { job, owner: key, case });
             }
             Ask::Progress { per_mille, note } => {
                 if let Some(report) = body.on_progress(now, per_mille, note) {

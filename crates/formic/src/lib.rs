@@ -74,6 +74,7 @@ pub mod manual;
 mod mesh;
 mod peer;
 mod plan;
+mod question;
 mod recipe;
 mod store;
 
@@ -93,16 +94,21 @@ pub use error::Error;
 pub use event_log::{EventLog, EventLogError};
 pub use fence::Fence;
 pub use formic_completion::{Certificate, Decree, Tally, Verdict};
+pub use formic_consensus::{Ballot, Outcome as Judged, Policy, Rejection, Weighting};
 pub use formic_core::{
     Capability, Digest, Epoch, Failure, Incarnation, JobId, Key, Life, Outcome, Output, OutputFile,
     PeerId, transport,
 };
-pub use formic_node::{JobStatus, LEASE_MAX, LEASE_MIN, MemberStatus, Message, Record, Status};
+pub use formic_node::{
+    BadDecision, DIMENSION_NAMES, Decision, ElectorateStatus, JobStatus, Judgement, LEASE_MAX,
+    LEASE_MIN, MemberStatus, Message, Record, Reputation, Ruling, Status,
+};
 pub use identity::Identity;
-pub use log::{LogEvent, LogLine};
+pub use log::{LogBallot, LogEvent, LogLine};
 pub use mesh::Mesh;
 pub use peer::{Builder, Job, Peer};
 pub use plan::{Plan, PlanError, PlanResult, PlannedTask, ResultError, TaskResult};
+pub use question::{Question, Threshold, Validation, Voters, Who, unanimity};
 pub use recipe::{Adapter, AgentSpec, Recipe};
 pub use store::{Store, StoreError};
 #[cfg(test)]

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use formic_consensus::{Ballot, NOT_JUDGED, Reason, Verdict};
+use formic_node::DIMENSION_NAMES;
 use serde::{Deserialize, Serialize};
 
 /// One line of the event log: the single source for reports, `formic why` and replay.
@@ -129,6 +133,86 @@ pub enum LogEvent {
     Misbehaved { who: String, what: String },
     /// What the peer sent until now, by sort; written with every verdict.
     PeerCounters { work: u64, control: u64, probes: u64 },
+    /// A body asks voters about the result of task `key`: `electorate` is the digest to pin, `author` does not judge.
+    DecisionAsked {
+        job: String,
+        key: String,
+        name: String,
+        electorate: String,
+        voters: u32,
+        author: Option<String>,
+    },
+    /// The peer casts its ballot about the result of task `key`.
+    BallotCast {
+        job: String,
+        key: String,
+        #[serde(flatten)]
+        ballot: LogBallot,
+    },
+    /// The voters decided: `ballots` by peer; `liars` are proven to have contradicted themselves; `proof` is what `formic
+    /// verify` checks, in hexadecimal digits.
+    DecisionMade {
+        job: String,
+        key: String,
+        name: String,
+        outcome: String,
+        words: String,
+        electorate: String,
+        ballots: BTreeMap<String, LogBallot>,
+        liars: Vec<String>,
+        proof: String,
+    },
+    /// As many rounds as there are voters passed without a decision: these votes are missing.
+    DecisionStalled { job: String, key: String, missing: Vec<String> },
+    /// Proven: a voter signed what no honest voter signs.
+    VoterLied { job: String, who: String },
     /// The command ends.
     RunFinished { verdict: String, exit: u8 },
+}
+
+/// A ballot as the event log writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LogBallot {
+    /// `approve` or `reject`.
+    pub verdict: String,
+    /// Why it rejects, if a reason was given: `wrong`, `insecure`, `slow`, `untested`, `undocumented`, `unable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// By dimension, 0 to 1000; a dimension that was not judged is left out.
+    pub scores: BTreeMap<String, u16>,
+}
+
+impl From<&Ballot> for LogBallot {
+    fn from(ballot: &Ballot) -> Self {
+        Self::of(ballot)
+    }
+}
+
+impl LogBallot {
+    pub(crate) fn of(ballot: &Ballot) -> Self {
+        let (verdict, reason) = match ballot.verdict {
+            Verdict::Approve => ("approve", None),
+            Verdict::Reject(reason) => ("reject", word(reason)),
+        };
+        let scores = DIMENSION_NAMES.iter().zip(ballot.scores);
+        let given = scores.filter(|(_, score)| *score != NOT_JUDGED);
+        Self {
+            verdict: verdict.to_owned(),
+            reason: reason.map(str::to_owned),
+            scores: given.map(|(name, score)| ((*name).to_owned(), score)).collect(),
+        }
+    }
+}
+
+const fn word(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::None => None,
+        Reason::Wrong => Some("wrong"),
+        Reason::Insecure => Some("insecure"),
+        Reason::Slow => Some("slow"),
+        Reason::Untested => Some("untested"),
+        Reason::Undocumented => Some("undocumented"),
+        Reason::Unable => Some("unable"),
+    }
 }

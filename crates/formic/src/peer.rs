@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    Adapters, Agent, Error, EventLog, Identity, LogEvent, Plan, Store,
+    Adapters, Agent, Error, EventLog, Identity, LogEvent, Plan, Store, Voters,
     clock::Clock,
     driver::{Announcer, Bodies, Driver, Ending, Jobs, Membership, Order, Sent, Stopped, Wire},
     identity::random_seed,
@@ -361,7 +361,13 @@ impl Peer {
     /// # Errors
     /// [`Error::Plan`], [`Error::JobRefused`], [`Error::Stopped`].
     pub async fn submit(&self, plan: &Plan) -> Result<Job, Error> {
-        let (root, plan) = (plan.root()?, plan.digest());
+        let digest = plan.digest();
+        let root = if plan.validates() {
+            plan.seated(Voters::of(&self.status().await?))?.root()?
+        } else {
+            plan.root()?
+        };
+        let plan = digest;
         let (id, ending) = self.ask(|reply| Order::Submit { root, plan, reply }).await??;
         Ok(self.job_of(id, ending))
     }

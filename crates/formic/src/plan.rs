@@ -10,7 +10,7 @@ use formic_core::{Capability, Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AgentSpec, ChildSpec};
+use crate::{AgentSpec, ChildSpec, Validation, Voters};
 
 pub use check::PlanError;
 pub use result::{PlanResult, ResultError, TaskResult};
@@ -28,6 +28,9 @@ pub(crate) const ROOT_KIND: &str = "formic/plan";
 pub struct Plan {
     /// Tasks in the order of the plan; names are unique, needs are known and free of cycles.
     pub tasks: Vec<PlannedTask>,
+    /// Who has a vote where tasks are validated; `None`: chosen by whoever submits the plan, from the members alive then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
 }
 
 /// One task of a plan.
@@ -67,6 +70,9 @@ pub struct PlannedTask {
     /// One valid body at a time, under a lease of this length; see [`crate::ChildSpec::exclusive`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusive: Option<Duration>,
+    /// Its result is judged by voters before anything that needs it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validation>,
 }
 
 impl PlannedTask {
@@ -77,6 +83,11 @@ impl PlannedTask {
 }
 
 impl Plan {
+    /// A plan of these tasks; voters, where results are validated, are chosen by whoever submits it.
+    pub const fn of(tasks: Vec<PlannedTask>) -> Self {
+        Self { tasks, voters: None }
+    }
+
     /// A plan of one task. Its result is the one entry of the [`PlanResult`], under the task's name.
     pub fn single(task: ChildSpec) -> Self {
         let agent = task.recipe.as_ref().map(|recipe| recipe.agent.clone());
@@ -101,7 +112,7 @@ impl Plan {
             exclusive: task.exclusive,
             ..PlannedTask::default()
         };
-        Self { tasks: vec![planned] }
+        Self::of(vec![planned])
     }
 
     /// SHA-256 of the plan's JSON text: what certificates name.
@@ -111,6 +122,24 @@ impl Plan {
 
     fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whether voters are asked about any result.
+    pub fn validates(&self) -> bool {
+        self.tasks.iter().any(|task| task.validate.is_some())
+    }
+
+    /// With who has a vote, where somebody must and the plan does not say who.
+    pub(crate) fn seated(&self, voters: Voters) -> Result<Self, PlanError> {
+        let voters = self.voters.clone().unwrap_or(voters);
+        for task in &self.tasks {
+            let Some(validation) = &task.validate else { continue };
+            let found = voters.who(validation.who).len();
+            if found < 2 {
+                return Err(PlanError::NoJudge { task: task.name.clone(), found });
+            }
+        }
+        Ok(Self { voters: Some(voters), ..self.clone() })
     }
 
     /// The root task that executes this plan.

@@ -8,3 +8,4 @@ mod order;
 mod plans;
 mod rebirth;
 mod stores;
+mod votes;

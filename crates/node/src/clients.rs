@@ -64,6 +64,7 @@ impl Node {
                 self.steps.push_back(Step::completion(job, input));
             }
             Message::Claims(message) => self.on_claims_message(from, *message),
+            Message::Votes(votes) => self.on_votes(from, *votes),
             Message::WhoKeeps { job } => self.tell_keepers(from, job),
             Message::Keepers { job, groups } => self.on_keepers(from, job, groups),
             // A forwarded `Cancel` met a peer that did not yet know this one as a member, and took it for a client.
@@ -162,9 +163,11 @@ impl Node {
         }
         self.steps.push_back(Step::Work(WorkInput::JobOver { job }));
         self.end_claims(job);
+        self.close_courts(job);
         // Until here late claims of its exclusive tasks are answered with what was decided.
         if let Some(oldest) = self.jobs.close(job) {
             self.exclusive.forget(self.me, oldest, &mut self.out);
+            self.courts.decisions.remove(&oldest);
         }
     }
 
@@ -215,6 +218,8 @@ impl Node {
             health: self.mesh.health(),
             members,
             jobs: jobs.collect(),
+            electorates: self.electorates(),
+            reputations: self.courts.reputations(),
         }
     }
 

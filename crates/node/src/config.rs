@@ -21,6 +21,11 @@ pub struct Config {
     pub work: formic_work::Config,
     /// How peers are chosen by what is known of them. `brief` is taken for `work`, too.
     pub trails: formic_pheromones::Config,
+    /// How eagerly voters agree. `open_per_proposer` is 1,024 here: a job may validate many tasks at once.
+    pub consensus: formic_consensus::Config,
+    /// How long more voters than may be absent have to be down until a question is given up: `0..=1 h`, default 10 s.
+    /// Shorter fails a task sooner where voters are lost for good, longer waits for those that restart.
+    pub voters_lost: Duration,
     /// How eagerly ledgers are kept in step.
     pub completion: formic_completion::Config,
     /// The seed of all random choices.
@@ -59,7 +64,11 @@ impl Config {
         let mut trails = formic_pheromones::Config::default();
         // Fewer, fuller messages: with a second between them hearsay still outlives its interval thirty times.
         trails.share_interval = Duration::from_secs(1);
+        let mut consensus = formic_consensus::Config::default();
+        consensus.open_per_proposer = 1_024;
         Self {
+            consensus,
+            voters_lost: Duration::from_secs(10),
             life,
             secret,
             mesh: formic_mesh::Config::default(),

@@ -10,6 +10,8 @@ pub struct Counters {
     pub strangers: u64,
     /// Messages about jobs that are not known here.
     pub unknown_jobs: u64,
+    /// Electorates or cases that this peer has no room for.
+    pub votes_dropped: u64,
     /// Refused messages by peer.
     pub misbehaved: BTreeMap<PeerId, u64>,
     /// Inputs that one protocol refused from another, e.g. the end of a body that was just stopped.

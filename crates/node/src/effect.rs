@@ -2,13 +2,14 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use formic_completion::Verdict;
+use formic_consensus::{Ballot, InstanceId};
 use formic_core::{
     Capability, Descriptor, Digest, Incarnation, JobId, Key, Life, Outcome, PeerId, View,
     transport::Address,
 };
 use formic_register::claims::Fence;
 
-use crate::{Message, Record};
+use crate::{Case, Decision, Judgement, Message, Record, Ruling};
 
 /// What is to be done outside, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,8 +91,30 @@ pub enum Effect {
         owner: Key,
         /// The child.
         key: Key,
+        /// Who executed the body that counts.
+        by: Life,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// Judge this, outside of the slots, and answer with `Input::Opinion`. Asked again after a restart.
+    Judge {
+        /// The job.
+        job: JobId,
+        /// The question.
+        instance: InstanceId,
+        /// What to judge.
+        case: Arc<Case>,
+    },
+    /// What a body asked voters is ruled.
+    Ruled {
+        /// The job.
+        job: JobId,
+        /// The task whose body asked.
+        owner: Key,
+        /// The task whose result was judged.
+        task: Key,
+        /// What came of it.
+        ruling: Ruling,
     },
     /// A local submission was acknowledged: a majority of the home group has it.
     Submitted {
@@ -205,6 +228,57 @@ pub enum Event {
         life: Life,
         /// Which.
         slot: formic_mesh::Slot,
+    },
+    /// A body of this peer asks voters.
+    DecisionAsked {
+        /// The job.
+        job: JobId,
+        /// The task whose result is judged.
+        task: Key,
+        /// Its name.
+        name: String,
+        /// The electorate's digest: what to pin.
+        electorate: Digest,
+        /// How many have a vote.
+        voters: usize,
+        /// Whose work it is.
+        author: Option<PeerId>,
+    },
+    /// This peer casts its ballot.
+    BallotCast {
+        /// The job.
+        job: JobId,
+        /// The task whose result is judged.
+        task: Key,
+        /// It.
+        ballot: Ballot,
+    },
+    /// What a body of this peer asked is decided.
+    DecisionMade {
+        /// The job.
+        job: JobId,
+        /// The task whose result was judged.
+        task: Key,
+        /// The decision with its proof.
+        decision: Arc<Decision>,
+        /// What it says.
+        judgement: Box<Judgement>,
+    },
+    /// As many rounds as there are voters passed without a decision.
+    DecisionStalled {
+        /// The job.
+        job: JobId,
+        /// The task whose result is judged.
+        task: Key,
+        /// Whose votes are missing.
+        missing: Vec<PeerId>,
+    },
+    /// Proven: a voter signed what no honest voter signs.
+    VoterLied {
+        /// The job.
+        job: JobId,
+        /// Who.
+        peer: PeerId,
     },
     /// A message to many arrived: once per life, in order where its stream is ordered.
     Cast(Arc<formic_mesh::Cast>),

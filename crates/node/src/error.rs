@@ -29,6 +29,12 @@ pub enum Error {
         /// Its value.
         value: Duration,
     },
+    /// `voters_lost` over its limit. The caller's fault.
+    #[error("voters_lost is {value:?}, expected at most 1 h")]
+    VotersLost {
+        /// Its value.
+        value: Duration,
+    },
     /// `Restore` came after another input. The caller's fault.
     #[error("records are restored after other inputs")]
     RestoreNotFirst,
@@ -53,6 +59,9 @@ pub enum Error {
     /// The claims of exclusive tasks refused it.
     #[error("claims: {0}")]
     Claims(#[from] formic_register::Error),
+    /// The voters' machine refused it.
+    #[error("consensus: {0}")]
+    Consensus(#[from] formic_consensus::Error),
     /// A body of an exclusive task spawns: its result could be adopted by a peer that knows no children.
     /// The caller's fault.
     #[error("task {key} of job {job} is exclusive and must not spawn tasks")]
@@ -76,9 +85,11 @@ impl Blame for Error {
             Self::Trails(error) => error.fault(),
             Self::Completion(error) => error.fault(),
             Self::Claims(error) => error.fault(),
+            Self::Consensus(error) => error.fault(),
             Self::ClockWentBack { .. }
             | Self::WrongSecret { .. }
             | Self::LeaveGrace { .. }
+            | Self::VotersLost { .. }
             | Self::RestoreNotFirst
             | Self::ExclusiveSpawn { .. }
             | Self::UnknownJob { .. } => Fault::Caller,

@@ -133,7 +133,7 @@ impl Node {
                 self.steps.push_back(Step::Work(WorkInput::Unplace { task }));
                 let word = outcome.word();
                 if self.work.runs(TaskId { job, key: owner }) {
-                    self.out.push(Effect::ChildDone { job, owner, key, outcome });
+                    self.out.push(Effect::ChildDone { job, owner, key, by, outcome });
                 }
                 Event::TaskDone { job, owner, key, by, outcome: word }
             }

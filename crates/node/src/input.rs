@@ -2,12 +2,13 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use formic_completion::Spawn;
+use formic_consensus::{Ballot, InstanceId};
 use formic_core::{
     Capability, Descriptor, Digest, Epoch, JobId, Key, Life, Outcome, PeerId,
     transport::{Address, CloseReason},
 };
 
-use crate::{Message, Record};
+use crate::{Case, Message, Record};
 
 /// What happened at this peer, outside the protocols.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +90,24 @@ pub enum Input {
         job: JobId,
         /// Whose body.
         key: Key,
+    },
+    /// A body that runs here wants a result judged by voters. Answered by `Effect::Ruled`.
+    Decide {
+        /// The job.
+        job: JobId,
+        /// The task whose body asks.
+        owner: Key,
+        /// What, and by whom.
+        case: Arc<Case>,
+    },
+    /// Answers [`Effect::Judge`](crate::Effect::Judge).
+    Opinion {
+        /// The job.
+        job: JobId,
+        /// The question.
+        instance: InstanceId,
+        /// This peer's opinion.
+        ballot: Ballot,
     },
     /// A body waits for children and gives its slot back.
     Waits {

@@ -37,9 +37,12 @@
 //! - A leaving peer returns what is queued and lets bodies end (`tests::jobs::who_leaves`).
 //! - An exclusive task's body runs only under a claim, and its result is decided once
 //!   (`tests::exclusive`).
+//! - What voters decide is proved to whoever asked, with or without a vote; one that contradicts itself is found out,
+//!   restarted ones repeat themselves, and too few are given up in words (`tests::votes`).
 //! - What a peer does wrong is counted and reported, never an error of the caller (`tests::bad_input`).
 //!
-//! **Limits.** 1,024 open jobs, 1,000 remembered verdicts, 1,024 clients that watch one job.
+//! **Limits.** An electorate belongs to one job and does not change. A peer that forgot a job's verdict (after 1,000 more)
+//! would vote in it again if it were asked. 1,024 open jobs, 1,024 electorates, 1,000 remembered verdicts, 1,024 clients that watch one job.
 //! `MemberStatus` has the load of the answering peer only.
 //!
 //! **Sources.** architecture.md; composition by translation as in iroh-gossip's `proto/topic.rs`.
@@ -65,6 +68,7 @@ mod submit;
 mod tests;
 mod trails;
 mod views;
+mod votes;
 mod withheld;
 
 pub use attest::{Unproved, attested_bytes, verify_certificate};
@@ -78,4 +82,11 @@ pub use input::Input;
 pub use message::{Message, Reply, Request};
 pub use node::Node;
 pub use record::Record;
-pub use status::{JobStatus, MemberStatus, Status, TrailStatus};
+pub use status::{ElectorateStatus, JobStatus, MemberStatus, Reputation, Status, TrailStatus};
+pub use votes::{
+    Docket, Say, Votes,
+    case::{
+        BadCase, BadDecision, CASE_NAME_MAX, Case, DIMENSION_NAMES, Decision, Judgement, Ruling,
+        THRESHOLD_MIN, electorate, share,
+    },
+};

@@ -5,7 +5,7 @@ use formic_core::{Descriptor, Digest, Epoch, JobId, Life, PeerId, View, transpor
 use formic_identity::Signature;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ended, Status, TrailStatus};
+use crate::{Ended, Status, TrailStatus, Votes};
 
 /// Everything peers and clients say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub enum Message {
     Request(Request),
     /// To a client.
     Reply(Reply),
+    /// Voters of a job judge and agree.
+    Votes(Box<Votes>),
 }
 
 /// What a client asks.
@@ -160,7 +162,8 @@ impl Message {
             | Self::Claims(_)
             | Self::WhoKeeps { .. }
             | Self::Keepers { .. } => Class::Control,
-            Self::Request(_) | Self::Reply(_) => Class::Data,
+            // One class for all of it: a case comes before what is said about it.
+            Self::Votes(_) | Self::Request(_) | Self::Reply(_) => Class::Data,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     step::{Origin, Step},
     trails::Trails,
     views::Published,
+    votes::{Courts, Docket},
     withheld::Withheld,
 };
 
@@ -39,6 +40,9 @@ pub struct Node {
     pub(crate) jobs: Jobs,
     pub(crate) withheld: Withheld,
     pub(crate) exclusive: Exclusive,
+    pub(crate) courts: Courts,
+    pub(crate) consensus: formic_consensus::Config,
+    pub(crate) voters_lost: core::time::Duration,
     /// Members that are up and whose record has not arrived.
     pub(crate) unnamed: BTreeSet<Life>,
     /// A client that waits for a forced view.
@@ -75,9 +79,13 @@ impl Node {
         if config.leave_grace > core::time::Duration::from_secs(3_600) {
             return Err(Error::LeaveGrace { value: config.leave_grace });
         }
+        if config.voters_lost > core::time::Duration::from_secs(3_600) {
+            return Err(Error::VotersLost { value: config.voters_lost });
+        }
         config.completion.check()?;
         let random = Random::new(mix(config.seed ^ 2));
         let machine = Pheromones::new(config.trails.clone(), me, random)?;
+        config.consensus.check()?;
         let mut work = config.work;
         work.brief = config.trails.brief;
         work.slots = config.mesh.slots;
@@ -98,6 +106,9 @@ impl Node {
             jobs: Jobs::default(),
             withheld: Withheld::default(),
             exclusive: Exclusive::new(me),
+            courts: Courts::default(),
+            consensus: config.consensus,
+            voters_lost: config.voters_lost,
             unnamed: BTreeSet::new(),
             operator: None,
             published: Published::default(),
@@ -135,6 +146,7 @@ impl Node {
         self.work.check();
         self.trails.machine.check();
         self.exclusive.check();
+        self.courts.check();
         self.jobs.iter().for_each(|(_, job)| job.completion.check());
     }
 
@@ -192,6 +204,8 @@ impl Node {
                 let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
                 self.steps.push_back(Step::Completion { job, input, origin });
             }
+            Input::Decide { job, owner, case } => self.on_decide(job, owner, case)?,
+            Input::Opinion { job, instance, ballot } => self.on_opinion(job, instance, ballot),
             Input::Finished { job, key, outcome } => self.on_finished(job, key, outcome)?,
             Input::Stopped { job, key } => self.on_stopped(TaskId { job, key }),
             Input::Waits { job, key } => self.on_waits(TaskId { job, key }),
@@ -272,12 +286,14 @@ impl Node {
         Record::drop_left(&mut records);
         let mut jobs: BTreeMap<JobId, Vec<formic_completion::Record>> = BTreeMap::new();
         let mut claims: BTreeMap<JobId, Vec<_>> = BTreeMap::new();
+        let mut dockets: BTreeMap<JobId, Vec<Docket>> = BTreeMap::new();
         let mut views = Vec::new();
         for record in records {
             match record {
                 Record::Job { job, record } => jobs.entry(job).or_default().push(record),
                 Record::View(record) => views.push(record),
                 Record::Claims { job, record } => claims.entry(job).or_default().push(record),
+                Record::Votes { job, record } => dockets.entry(job).or_default().push(record),
                 // Taken by `Config::resume`, before there is a node.
                 Record::Mesh(_) | Record::Left => {}
                 Record::Since(since) => self.exclusive.keepers.restore(since),
@@ -307,6 +323,9 @@ impl Node {
             self.steps.push_back(Step::completion(job, quorum));
             let input = formic_completion::Input::Restore { records };
             self.steps.push_back(Step::completion(job, input));
+        }
+        for (job, dockets) in dockets {
+            self.restore_courts(job, dockets);
         }
         for (job, records) in claims {
             self.exclusive.lay_aside(job, records, &mut self.out);
@@ -369,7 +388,8 @@ impl Node {
     }
 
     fn on_deadline(&mut self) {
-        let due = |at: Option<Time>| at.is_some_and(|at| at <= self.now);
+        let now = self.now;
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
         if due(self.mesh.deadline()) {
             self.steps.push_back(Step::Mesh(formic_mesh::Input::Deadline));
         }
@@ -378,6 +398,9 @@ impl Node {
         }
         for job in self.exclusive.due(self.now) {
             self.steps.push_back(Step::Claims(job, formic_register::claims::Input::Deadline));
+        }
+        for court in self.courts.due(self.now) {
+            self.on_court_deadline(court);
         }
         if due(self.exclusive.keepers.asks_at) {
             self.steps.push_back(Step::AskForClaims);
@@ -460,6 +483,7 @@ impl Node {
                 claims.handle(self.now, input, &mut effects)?;
                 effects.into_iter().for_each(|effect| self.on_claims(job, effect));
             }
+            Step::Votes(court, input) => self.vote_step(court, input)?,
             Step::AskForClaims => self.ask_for_claims(),
             Step::Abort(task) => self.abort(task)?,
             Step::Own(message) => self.on_member_message(self.me, message),
@@ -487,6 +511,19 @@ impl Node {
     pub(crate) fn sign(&mut self, job: JobId, to: Life, statement: Digest) {
         let (public_key, signature) = crate::attest::sign(&self.secret, statement);
         self.send(to, Message::Attestation { job, statement, public_key, signature });
+    }
+
+    pub(crate) const fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
+
+    /// What others check this peer's votes with.
+    pub(crate) fn own_spki(&self) -> Vec<u8> {
+        self.secret.public().spki_der().to_vec()
+    }
+
+    pub(crate) fn count_votes_dropped(&mut self) {
+        self.counters.votes_dropped += 1;
     }
 
     pub(crate) fn count_stranger(&mut self) {
@@ -561,6 +598,7 @@ impl Protocol for Node {
         let tasks = earliest(self.work.deadline(), self.jobs.deadline());
         let tasks = earliest(tasks, self.exclusive.deadline());
         let tasks = earliest(tasks, self.trails.machine.deadline());
+        let tasks = earliest(tasks, self.courts.deadline());
         earliest(leave, earliest(watch, tasks))
     }
 }

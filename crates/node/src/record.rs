@@ -2,7 +2,7 @@ use formic_core::{Digest, Incarnation, JobId, PeerId, transport::Address};
 use formic_register::claims::Record as Claims;
 use serde::{Deserialize, Serialize};
 
-use crate::Ended;
+use crate::{Docket, Ended};
 
 /// What must survive the process. (The incarnation is the driver's: it is raised before the node exists.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub enum Record {
         /// What.
         record: Claims<Ended>,
     },
+    /// What a voter of a job must not forget.
+    Votes {
+        /// The job.
+        job: JobId,
+        /// What.
+        record: Docket,
+    },
     /// Where the members of the view can be reached.
     Addresses(Vec<(PeerId, Vec<Address>)>),
     /// The first life of this peer that wrote to this disk: of what its lives promised since, nothing is lost.
@@ -43,6 +50,7 @@ impl Record {
             Self::Claims { job, .. } => {
                 Digest::of(&[b"formic/shelf/claims", job.as_bytes()]).half()
             }
+            Self::Votes { job, .. } => Digest::of(&[b"formic/shelf/votes", job.as_bytes()]).half(),
             Self::Addresses(_) => Digest::of(&[b"formic/shelf/addresses"]).half(),
             Self::Since(_) => Digest::of(&[b"formic/shelf/since"]).half(),
         }
@@ -54,6 +62,7 @@ impl Record {
             Self::Job { record, .. } => matches!(record, formic_completion::Record::Closed { .. }),
             Self::View(record) => matches!(record, formic_healing::Record::View(_)),
             Self::Claims { record, .. } => matches!(record, Claims::Forgotten(_)),
+            Self::Votes { record, .. } => matches!(record, Docket::Closed),
             Self::Mesh(_) | Self::Left | Self::Addresses(_) | Self::Since(_) => true,
         }
     }

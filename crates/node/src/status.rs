@@ -23,6 +23,40 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// Jobs with state at this peer, sorted.
     pub jobs: Vec<JobStatus>,
+    /// Voters of open jobs, as far as this peer takes part, sorted.
+    pub electorates: Vec<ElectorateStatus>,
+    /// Of voters whose decisions this life has seen, sorted.
+    pub reputations: Vec<Reputation>,
+}
+
+/// The voters of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ElectorateStatus {
+    /// The job.
+    pub job: JobId,
+    /// The electorate's digest: what to pin.
+    pub digest: Digest,
+    /// Who has a vote, sorted.
+    pub voters: Vec<PeerId>,
+    /// How many decide.
+    pub quorum: u64,
+    /// Voters that are alive, as this peer sees them.
+    pub alive: u64,
+    /// Questions that are not decided here.
+    pub open: u64,
+    /// Questions that are.
+    pub decided: u64,
+    /// The highest threshold asked for so far, in thousandths; 0: nothing was asked.
+    pub threshold: u16,
+}
+
+/// What decisions say about a voter. For people: ballots have equal weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reputation {
+    /// Who.
+    pub peer: PeerId,
+    /// In thousandths: 500 for a newcomer, less for ballots that others had to wait for in vain or proven lies.
+    pub per_mille: u16,
 }
 
 /// One member as seen by the answering peer.

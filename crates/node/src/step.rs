@@ -3,7 +3,7 @@ use std::sync::Arc;
 use formic_core::{Descriptor, JobId, Key, Life};
 use formic_work::TaskId;
 
-use crate::{Ended, Message};
+use crate::{Ended, Message, votes::CourtId};
 
 /// One input of one machine, waiting for its turn: effects of one input are applied before the next is
 /// fed, and messages to oneself wait in the same queue.
@@ -19,6 +19,7 @@ pub(crate) enum Step {
         input: formic_completion::Input,
         origin: Origin,
     },
+    Votes(CourtId, formic_consensus::Input),
     /// Claims that are wanted and not asked for yet.
     AskForClaims,
     /// Stop a body, wherever it is by then.

@@ -151,6 +151,7 @@ impl Node {
             self.steps.push_back(Step::completion(job, JobInput::Up { life }));
         }
         self.invite(life);
+        self.tell_courts(&formic_consensus::Input::Up(life));
         self.steps.push_back(Step::Work(WorkInput::RosterChanged));
         self.unnamed.insert(life);
         self.introduce(life);
@@ -161,6 +162,7 @@ impl Node {
         self.steps.push_back(Step::Mesh(MeshInput::Down { life }));
         self.steps.push_back(Step::Work(WorkInput::Down { life }));
         self.steps.push_back(Step::Trails(formic_pheromones::Input::Down { life }));
+        self.tell_courts(&formic_consensus::Input::Down(life));
         for job in self.jobs.ids() {
             self.steps.push_back(Step::completion(job, JobInput::Down { life }));
         }

@@ -39,7 +39,7 @@ fn counter() -> impl Agent {
 fn plan(payload: Value) -> Plan {
     let requires = vec!["count".parse().unwrap()];
     let task = PlannedTask { requires, ..PlannedTask::new("count", payload) };
-    Plan { tasks: vec![task] }
+    Plan::of(vec![task])
 }
 
 struct World {

@@ -66,7 +66,7 @@ fn whole(
     let planned =
         tasks.into_iter().map(|task| task.planned(&agents, &mut unplaced, problems)).collect();
     let inputs = inputs.into_iter().map(|(name, value)| (name, value.unwrap_or_default()));
-    Some(Parts { plan: Plan { tasks: planned }, inputs: inputs.collect(), agents, unplaced })
+    Some(Parts { plan: Plan::of(planned), inputs: inputs.collect(), agents, unplaced })
 }
 
 fn version(fields: &mut Fields<'_, '_>) {

@@ -7,8 +7,7 @@ use super::{
 use crate::nearest::suggestion;
 
 /// Keys that the plan format has and this version does not, with what brings them.
-const LATER: [(&str, &str); 14] = [
-    ("validate", "validation by ballots"),
+const LATER: [(&str, &str); 13] = [
     ("priority", "scheduling by priority"),
     ("max_wait", "scheduling by priority"),
     ("expect", "scheduling by priority"),

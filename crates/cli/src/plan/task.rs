@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::{
     Problem, Source, Unplaced, agent_choice,
     check::capabilities,
-    fields::{Fields, check_name, expected, name_is_good, not_yet},
+    fields::{Fields, check_name, expected, name_is_good},
     template::{self, Reference},
+    validate,
     yaml::{Entry, Kind, Node},
 };
 use crate::{nearest::suggestion, span::parse_span};
@@ -22,7 +23,7 @@ const LEASE: Duration = Duration::from_secs(1);
 /// The longest wall time (sessions.md section 10).
 const WALL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "kind",
     "needs",
     "requires",
@@ -34,6 +35,7 @@ const KEYS: [&str; 11] = [
     "exclusive",
     "budget",
     "agent",
+    "validate",
 ];
 
 /// What names a task may refer to.
@@ -58,9 +60,17 @@ pub(crate) struct Task<'a> {
     pub(crate) output_references: Vec<(Range<usize>, String, String)>,
     payload: Value,
     env: BTreeMap<String, String>,
-    retries: u32,
+    retries: Retries,
+    validate: Option<validate::Read<'a>>,
     wall: Option<Duration>,
     exclusive: Option<Duration>,
+}
+
+/// How often a task is tried again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Retries {
+    failed: u32,
+    rejected: u32,
 }
 
 impl<'a> Task<'a> {
@@ -80,6 +90,8 @@ impl<'a> Task<'a> {
         };
         let (agent, run) = (fields.text("agent"), run(&mut fields));
         let outputs = outputs(&mut fields);
+        let validate = fields.get("validate");
+        let validate = validate.and_then(|entry| validate::Read::of(entry, fields.problems));
         let (retries, wall) = (retries(&mut fields), budget(&mut fields));
         let exclusive = exclusive(&mut fields);
         let env = fields.named("env");
@@ -104,6 +116,7 @@ impl<'a> Task<'a> {
             payload,
             env,
             retries,
+            validate,
             wall,
             exclusive,
         })
@@ -117,6 +130,8 @@ impl<'a> Task<'a> {
         problems: &mut Vec<Problem>,
     ) -> PlannedTask {
         let agent = agent_choice::choose(&self, agents, unplaced, problems);
+        let rejected = self.retries.rejected;
+        let validate = self.validate.map(|read| read.with(agents, rejected, problems));
         PlannedTask {
             kind: self.kind,
             name: self.name.to_owned(),
@@ -127,9 +142,10 @@ impl<'a> Task<'a> {
             run: self.run.map(|(text, _)| text.to_owned()),
             env: self.env,
             outputs: self.outputs,
-            retries: self.retries,
+            retries: self.retries.failed,
             wall: self.wall,
             exclusive: self.exclusive,
+            validate,
         }
     }
 }
@@ -173,7 +189,7 @@ fn needs<'a>(
     needs
 }
 
-fn run<'a>(fields: &mut Fields<'a, '_>) -> Option<(&'a str, &'a Node)> {
+pub(crate) fn run<'a>(fields: &mut Fields<'a, '_>) -> Option<(&'a str, &'a Node)> {
     let (text, node) = fields.text("run")?;
     if text.trim().is_empty() {
         fields.problems.push(Problem::new(&node.place, "`run` is empty: expected a shell command"));
@@ -207,35 +223,37 @@ fn outputs(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
     outputs
 }
 
-fn retries(fields: &mut Fields<'_, '_>) -> u32 {
-    let Some(entry) = fields.get("retry") else { return 0 };
+fn retries(fields: &mut Fields<'_, '_>) -> Retries {
+    let Some(entry) = fields.get("retry") else { return Retries::default() };
+    let validates = fields.get("validate").is_some();
     let known = ["max", "on"];
     let Some(mut retry) = Fields::of(&entry.value, "`retry`", &known, fields.problems) else {
-        return 0;
+        return Retries::default();
     };
     retry.need("max");
     let max = retry.count("max", 0, 100).unwrap_or(0);
     if retry.get("on").is_none() {
-        return max;
+        return Retries { failed: max, rejected: max };
     }
-    let mut on_failed = false;
+    let mut retries = Retries::default();
     for (text, node) in retry.texts("on") {
         match text {
-            "failed" => on_failed = true,
+            "failed" => retries.failed = max,
+            "rejected" if validates => retries.rejected = max,
             // Work of a lost peer is always executed again and never counted.
             "peer-lost" => {}
             "rejected" => {
-                let message = not_yet("`rejected`", "validation by ballots");
+                let message = "`rejected`: the task has no `validate`, so nobody rejects it";
                 retry.problems.push(Problem::new(&node.place, message));
             }
             _ => {
                 let message = format!("`{text}` is nothing to retry on");
-                let help = suggestion(text, ["failed", "peer-lost"]);
+                let help = suggestion(text, ["failed", "peer-lost", "rejected"]);
                 retry.problems.push(Problem::new(&node.place, message).help(help));
             }
         }
     }
-    if on_failed { max } else { 0 }
+    retries
 }
 
 fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
@@ -246,7 +264,7 @@ fn budget(fields: &mut Fields<'_, '_>) -> Option<Duration> {
 }
 
 /// A duration, if it is there and fits; else a problem says what was wanted.
-fn span(
+pub(crate) fn span(
     fields: &mut Fields<'_, '_>,
     key: &str,
     fits: impl Fn(Duration) -> bool,

@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use formic::{LogEvent, LogLine};
 
+use crate::decision;
+
 use super::{
     Messages, Peers, Report, Tasks, Times,
     tree::{Tree, Winning},
@@ -21,6 +23,7 @@ pub(crate) fn figures(report: &mut Report, lines: &[LogLine], job: Option<&str>)
     report.peers = log.peers();
     report.messages = log.messages();
     report.ms = log.times(&winning);
+    report.validations = decision::of_log(lines, of_job);
     report.resumed = recent.iter().any(|line| matches!(line.event, LogEvent::JobResumed { .. }));
     for line in recent {
         if let LogEvent::RunStarted { transport, durable, seed, .. } = &line.event {

@@ -1,4 +1,5 @@
 use core::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ impl Report {
         for line in self.results() {
             row(&mut out, &line.0, &line.1);
         }
+        self.validated(&mut out);
         if let Some(line) = tasks(&self.tasks) {
             row(&mut out, "tasks", &line);
         }
@@ -39,12 +41,44 @@ impl Report {
         out
     }
 
+    /// What voters decided, and who stood against all of it.
+    fn validated(&self, out: &mut String) {
+        for validation in self.validations.iter().take(RESULTS_MAX) {
+            let mut line = format!("{}: {}", validation.task, validation.words);
+            if !validation.against.is_empty() {
+                let _ = write!(line, "; against: {}", validation.against.join(", "));
+            }
+            row(out, "validated", &line);
+        }
+        let mut against: BTreeMap<&str, usize> = BTreeMap::new();
+        for who in self.validations.iter().flat_map(|it| &it.against) {
+            *against.entry(who).or_default() += 1;
+        }
+        let all = self.validations.len();
+        for (who, times) in against.iter().filter(|(_, times)| all > 1 && **times == all) {
+            row(out, "dissent", &format!("{who} voted against all {times} decisions"));
+        }
+        let liars: BTreeSet<&String> = self.validations.iter().flat_map(|it| &it.liars).collect();
+        for liar in liars {
+            row(out, "LIAR", &format!("{liar} contradicted itself as a voter: proven"));
+        }
+        if let Some(first) = self.validations.iter().find(|it| it.file.is_some()) {
+            let file = first.file.as_deref().unwrap_or_default();
+            let text = format!("formic verify {file} --electorate {}", first.electorate);
+            row(out, "decision", &text);
+        }
+    }
+
     fn headline(&self) -> String {
         let total = self.tasks.total.unwrap_or(0);
         let failed = self.tasks.failed.unwrap_or(0);
         let resumed = if self.resumed { ", resumed after a crash" } else { "" };
         match (self.verdict.as_str(), failed) {
             ("complete", 0) if self.ok => format!("complete: {} ok{resumed}", tasks_word(total)),
+            ("complete", 0) => {
+                let count = tasks_word(self.errors.len() as u64);
+                format!("complete, not ok: {count} of the plan without an accepted result{resumed}")
+            }
             ("complete", _) => {
                 format!("complete, not ok: {failed} of {} failed{resumed}", tasks_word(total))
             }

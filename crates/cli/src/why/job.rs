@@ -106,8 +106,26 @@ impl<'a> Chapters<'a> {
             LogEvent::RunFinished { verdict, exit } => {
                 format!("the command ended: {verdict} (exit {exit})")
             }
+            _ => return self.voted(line),
+        })
+    }
+
+    fn voted(&mut self, line: &'a LogLine) -> Option<String> {
+        Some(match &line.event {
+            LogEvent::DecisionMade { name, words, .. } => format!("`{name}`: {words}"),
+            LogEvent::DecisionStalled { key, missing, .. } => {
+                let missing: Vec<String> = missing.iter().map(|it| self.story.voter(it)).collect();
+                format!("`{}` waits for the votes of {}", self.story.name(key), missing.join(", "))
+            }
+            LogEvent::VoterLied { who, .. } => return self.lied(who),
             _ => return None,
         })
+    }
+
+    /// Told once: all voters learn it.
+    fn lied(&mut self, who: &'a str) -> Option<String> {
+        let is_first = self.notices.insert(who, 1).is_none();
+        is_first.then(|| format!("{} LIED as a voter: proven", self.story.voter(who)))
     }
 
     /// Told once: all peers learn the same.

@@ -110,6 +110,13 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// `NAME (first digits)` of a voter, whichever of its lives.
+    pub(crate) fn voter(&self, peer: &str) -> String {
+        let short = peer.get(..8).unwrap_or(peer);
+        let known = self.peers.iter().find(|(life, _)| life.starts_with(short));
+        known.map_or_else(|| short.to_owned(), |(_, name)| format!("{name} ({short})"))
+    }
+
     /// Tasks whose id begins with `what`, or whose name is `what`.
     pub(crate) fn find(&self, what: &str) -> Vec<&'a str> {
         let known = self.states.keys().copied();

@@ -1,7 +1,10 @@
 use formic::{LogEvent, LogLine};
 
 use super::story::{Story, stamp};
-use crate::report::{cut, thousands};
+use crate::{
+    decision,
+    report::{cut, thousands},
+};
 
 /// All that happened to one task.
 pub(crate) fn tell(story: &Story<'_>, key: &str) -> String {
@@ -85,6 +88,37 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         }
         LogEvent::TaskDivergent { key, .. } => {
             (key, format!("{at} saw a second, different result and did not use it"))
+        }
+        _ => return voted(story, line, wanted),
+    };
+    (key == wanted).then_some(text)
+}
+
+fn voted(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
+    let at = story.peer(&line.peer);
+    let (key, text) = match &line.event {
+        LogEvent::DecisionAsked { key, voters, author, .. } => {
+            let author = author.as_ref().map_or_else(String::new, |who| {
+                format!(", {} not among the judges: it is its work", story.voter(who))
+            });
+            (key, format!("{at} asks {voters} voters about the result{author}"))
+        }
+        LogEvent::BallotCast { key, ballot, .. } => {
+            (key, format!("{at} casts its ballot: {}", decision::in_words(ballot)))
+        }
+        LogEvent::DecisionMade { key, words, ballots, liars, .. } => {
+            let mut text = format!("the voters decided: {words}");
+            for (who, ballot) in ballots {
+                text.push_str(&format!("; {}: {}", story.voter(who), decision::in_words(ballot)));
+            }
+            for who in liars {
+                text.push_str(&format!("; LIAR: {}", story.voter(who)));
+            }
+            (key, text)
+        }
+        LogEvent::DecisionStalled { key, missing, .. } => {
+            let missing: Vec<String> = missing.iter().map(|who| story.voter(who)).collect();
+            (key, format!("{at} waits for the votes of {}", missing.join(", ")))
         }
         _ => return None,
     };

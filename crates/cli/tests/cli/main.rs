@@ -7,4 +7,6 @@ mod jobs;
 #[cfg(test)]
 mod mesh;
 #[cfg(test)]
+mod votes;
+#[cfg(test)]
 mod world;

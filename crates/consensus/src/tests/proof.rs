@@ -52,19 +52,19 @@ fn bytes(case: &Case) -> Vec<u8> {
 #[test]
 fn a_proof_holds_with_nothing_but_the_pinned_digest() {
     let case = case();
-    let decision = verify(case.electorate.digest(), &bytes(&case), key).unwrap();
+    let decision = verify(Some(case.electorate.digest()), &bytes(&case), key).unwrap();
     assert_eq!(decision.proposal, case.proposal);
     assert_eq!(decision.value.outcome, Outcome::Approved);
     let signers: Vec<PeerId> = [0, 1, 3].map(|at| case.electorate.members()[at].peer).to_vec();
     assert_eq!(decision.signers, signers);
-    let other = verify(Digest::of(&[b"other"]), &bytes(&case), key);
+    let other = verify(Some(Digest::of(&[b"other"])), &bytes(&case), key);
     assert_eq!(other, Err(Flaw::Unpinned));
 }
 
 #[test]
 fn every_flipped_bit_every_prefix_and_every_appended_byte_is_refused() {
     let case = case();
-    let (pinned, good) = (case.electorate.digest(), bytes(&case));
+    let (pinned, good) = (Some(case.electorate.digest()), bytes(&case));
     for at in 0..good.len() {
         let mut changed = good.clone();
         for bit in 0..8 {
@@ -80,7 +80,7 @@ fn every_flipped_bit_every_prefix_and_every_appended_byte_is_refused() {
 #[test]
 fn too_few_or_the_same_twice_prove_nothing() {
     let mut case = case();
-    let pinned = case.electorate.digest();
+    let pinned = Some(case.electorate.digest());
     let (seal, spki) = (case.certificate.seals.pop().unwrap(), case.spkis.pop().unwrap());
     let few = verify(pinned, &bytes(&case), key);
     assert_eq!(few, Err(Flaw::Votes(Misbehaviour::NoQuorum { found: 2, quorum: 3 })));

@@ -6,7 +6,9 @@ use core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 use formic_completion::Spawn;
-use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome, Time};
+use formic_consensus::InstanceId;
+use formic_core::{Capability, Descriptor, JobId, Key, Life, Outcome, PeerId, Time};
+use formic_node::{Case, Ruling};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -15,8 +17,12 @@ use tokio::{
 use super::{
     body::{Execution, Executor, recipe_of},
     joins::{Joins, Seat},
+    judges::{Bench, Judges, Opinion},
 };
-use crate::{Adapters, Agent, Description, Fence, TaskContext, context::Command, plan::ROOT_KIND};
+use crate::{
+    Adapters, Agent, Description, Fence, TaskContext, context::Command, plan::ROOT_KIND,
+    question::JUDGE,
+};
 
 /// Questions of bodies that wait for the driver; a full queue makes bodies wait.
 const COMMANDS: usize = 1_024;
@@ -33,6 +39,7 @@ pub(crate) struct Bodies {
     /// How many aborted bodies of a task have not ended.
     stopping: BTreeMap<(JobId, Key), u32>,
     tasks: JoinSet<Ended>,
+    judges: Judges,
     asks: mpsc::Receiver<Command>,
     sender: mpsc::Sender<Command>,
     runs: u64,
@@ -47,6 +54,10 @@ pub(crate) struct Body {
     /// Spawns that the node holds back, by index.
     spawns: BTreeMap<u64, Vec<(Spawn, oneshot::Sender<Key>)>>,
     pub(crate) joins: Joins,
+    /// Who executed the children that are done.
+    authors: BTreeMap<Key, PeerId>,
+    /// Questions to voters, by the task that is judged.
+    questions: BTreeMap<Key, Vec<oneshot::Sender<Ruling>>>,
     progress: Progress,
 }
 
@@ -65,6 +76,8 @@ pub(crate) enum News {
     Ended { job: JobId, key: Key, outcome: Outcome },
     /// It was aborted, and no body of this task does anything any more.
     Stopped { job: JobId, key: Key },
+    /// A judge of this peer has an opinion.
+    Judged { job: JobId, instance: InstanceId, opinion: Opinion },
 }
 
 struct Ended {
@@ -84,7 +97,20 @@ impl Bodies {
         let (sender, asks) = mpsc::channel(COMMANDS);
         let agents = agents.into_iter().map(|agent| (agent.describe(), agent)).collect();
         let (running, stopping, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
-        Self { me, agents, adapters, grace, running, stopping, tasks, asks, sender, runs: 0 }
+        let judges = Judges::default();
+        Self {
+            me,
+            agents,
+            adapters,
+            grace,
+            running,
+            stopping,
+            tasks,
+            judges,
+            asks,
+            sender,
+            runs: 0,
+        }
     }
 
     /// The peer's next life begins: all bodies of the old one are stopped, as by [`Bodies::abort`].
@@ -93,7 +119,29 @@ impl Bodies {
             body.cancelled.send_replace(true);
             *self.stopping.entry(task).or_default() += 1;
         }
+        self.judges.end_all();
         self.me.0 = me;
+    }
+
+    /// Judges a case, outside of the slots: bodies that hold them may wait for the decision.
+    pub(crate) fn judge(&mut self, job: JobId, instance: InstanceId, case: Arc<Case>) {
+        let judge: Capability = match JUDGE.parse() {
+            Ok(judge) => judge,
+            Err(_) => return,
+        };
+        let own = self.agents.iter().find(|(it, _)| it.capabilities.contains(&judge));
+        let bench = Bench {
+            me: self.me.clone(),
+            own: own.map(|(_, agent)| Arc::clone(agent)),
+            adapters: self.adapters.clone(),
+            commands: self.sender.clone(),
+        };
+        self.judges.start(job, instance, case, bench);
+    }
+
+    /// Nobody wants these opinions any more.
+    pub(crate) fn end_judges(&mut self, job: JobId) {
+        self.judges.end(job);
     }
 
     /// What the next body does. Cancel-safe.
@@ -112,6 +160,9 @@ impl Bodies {
             if let Some(news) = self.on_ended(ended) {
                 return Poll::Ready(news);
             }
+        }
+        if let Poll::Ready((job, instance, opinion)) = self.judges.poll(cx) {
+            return Poll::Ready(News::Judged { job, instance, opinion });
         }
         Poll::Pending
     }
@@ -159,6 +210,8 @@ impl Bodies {
             cancelled: Arc::clone(&cancelled),
             spawns: BTreeMap::new(),
             joins: Joins::new(seat),
+            authors: BTreeMap::new(),
+            questions: BTreeMap::new(),
             progress: Progress::default(),
         };
         self.running.insert((job, key), body);
@@ -234,6 +287,7 @@ impl Bodies {
         // Bodies that ignore their grace are dropped by it, so this is a second bound only.
         drop(tokio::time::timeout(self.grace * 2, ended).await);
         self.tasks.shutdown().await;
+        self.judges.end_all();
         self.running.clear();
         for (_, agent) in &self.agents {
             agent.close(self.grace).await;
@@ -262,6 +316,29 @@ impl Body {
     /// The node refused the spawn: the body is told that it is not wanted any more.
     pub(crate) fn on_spawn_refused(&mut self, index: u64) {
         self.spawns.remove(&index);
+    }
+
+    /// A child is done, executed by this peer.
+    pub(crate) fn on_author(&mut self, key: Key, by: PeerId) {
+        self.authors.entry(key).or_insert(by);
+    }
+
+    /// A question is on its way to the node; returns whose work it is about.
+    pub(crate) fn on_decide(
+        &mut self,
+        task: Key,
+        reply: oneshot::Sender<Ruling>,
+    ) -> Option<PeerId> {
+        self.questions.entry(task).or_default().push(reply);
+        self.authors.get(&task).copied()
+    }
+
+    /// What the body asked about this task is ruled.
+    pub(crate) fn on_ruled(&mut self, task: Key, ruling: &Ruling) {
+        for reply in self.questions.remove(&task).unwrap_or_default() {
+            // A body that dropped the call may ask again.
+            reply.send(ruling.clone()).ok();
+        }
     }
 
     /// What of a progress report is to be written at once.

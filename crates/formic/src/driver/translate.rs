@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use formic_consensus::Outcome;
 use formic_core::{JobId, Key, Life};
 use formic_node::{Event, Message};
 
-use crate::{Fence, LogEvent, plan::reason_of};
+use crate::{Fence, LogBallot, LogEvent, plan::reason_of};
 
 /// Messages sent so far, for the event log. Beats and membership are not counted: they do not depend on the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,7 @@ impl Sent {
             | Message::Pheromones(_)
             | Message::Claims(_)
             | Message::WhoKeeps { .. }
+            | Message::Votes(_)
             | Message::Keepers { .. }
             | Message::Request(_)
             | Message::Reply(_) => {}
@@ -164,8 +166,60 @@ fn task_line(event: &Event) -> Option<LogEvent> {
             let (job, key) = text(job, key);
             LogEvent::TaskDivergent { job, key }
         }
-        _ => return exclusive_line(event),
+        _ => return exclusive_line(event).or_else(|| vote_line(event)),
     })
+}
+
+fn vote_line(event: &Event) -> Option<LogEvent> {
+    let text = |job: &JobId, key: &Key| (job.to_string(), key.to_string());
+    Some(match event {
+        Event::DecisionAsked { job, task, name, electorate, voters, author } => {
+            let (job, key) = text(job, task);
+            let (electorate, author) = (electorate.to_string(), author.map(|it| it.to_string()));
+            let (name, voters) = (name.clone(), count(*voters));
+            LogEvent::DecisionAsked { job, key, name, electorate, voters, author }
+        }
+        Event::BallotCast { job, task, ballot } => {
+            let (job, key) = text(job, task);
+            LogEvent::BallotCast { job, key, ballot: LogBallot::of(ballot) }
+        }
+        Event::DecisionMade { job, task, decision, judgement } => {
+            let (job, key) = text(job, task);
+            let ballots = judgement.ballots.iter();
+            LogEvent::DecisionMade {
+                job,
+                key,
+                name: decision.name.clone(),
+                outcome: word(judgement.outcome()).to_owned(),
+                words: judgement.in_words(),
+                electorate: judgement.proof.electorate.digest().to_string(),
+                ballots: ballots.map(|(who, it)| (who.to_string(), LogBallot::of(it))).collect(),
+                liars: judgement.liars.iter().map(ToString::to_string).collect(),
+                proof: hex(&formic_core::wire::encode(&**decision).unwrap_or_default()),
+            }
+        }
+        Event::DecisionStalled { job, task, missing } => {
+            let (job, key) = text(job, task);
+            let missing = missing.iter().map(ToString::to_string).collect();
+            LogEvent::DecisionStalled { job, key, missing }
+        }
+        Event::VoterLied { job, peer } => {
+            LogEvent::VoterLied { job: job.to_string(), who: peer.to_string() }
+        }
+        _ => return None,
+    })
+}
+
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Approved => "approved",
+        Outcome::Rejected(_) => "rejected",
+        Outcome::Expired => "expired",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn exclusive_line(event: &Event) -> Option<LogEvent> {

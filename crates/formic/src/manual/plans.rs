@@ -66,13 +66,13 @@
 //! let mut tree = PlannedTask::new("tree", json!({"path": "src"}));
 //! let mut check = PlannedTask::new("check", json!({"hash": "${{ tasks.tree.value }}"}));
 //! assert!(matches!(
-//!     Plan { tasks: vec![tree.clone(), check.clone()] }.check(),
+//!     Plan::of(vec![tree.clone(), check.clone()]).check(),
 //!     Err(PlanError::NotNeeded { .. })
 //! ));
 //! check.needs = vec!["tree".to_owned()];
-//! assert_eq!(Plan { tasks: vec![tree.clone(), check.clone()] }.check(), Ok(()));
+//! assert_eq!(Plan::of(vec![tree.clone(), check.clone()]).check(), Ok(()));
 //!
 //! tree.needs = vec!["check".to_owned()];
-//! let error = Plan { tasks: vec![tree, check] }.check().unwrap_err();
+//! let error = Plan::of(vec![tree, check]).check().unwrap_err();
 //! assert!(error.to_string().starts_with("tasks need each other: "));
 //! ```

@@ -1,6 +1,9 @@
+use core::time::Duration;
 use std::collections::BTreeMap;
 
+use formic_consensus::SCORE_MAX;
 use formic_core::{Blame, Fault};
+use formic_node::{DIMENSION_NAMES, THRESHOLD_MIN};
 use formic_work::{Needs, NeedsError};
 use serde_json::Value;
 
@@ -9,6 +12,7 @@ use super::{
     reference::{BadReference, Piece, pieces},
     result::{RESULT_MAX, shortest_result},
 };
+use crate::{Threshold, Validation};
 
 /// The largest number of retries: a try's index in the plan's root is `position * TRIES + try`.
 pub(super) const TRIES: u64 = 1_000_000;
@@ -85,6 +89,24 @@ pub enum PlanError {
         /// The task.
         task: String,
     },
+    /// What a task's result has to reach is out of range.
+    #[error("task {task:?}: validate: {what}")]
+    BadValidation {
+        /// The task.
+        task: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// Nobody but a task's author could judge its result.
+    #[error(
+        "task {task:?} is validated, and {found} peers have a vote: expected at least 2, nobody judges his own work"
+    )]
+    NoJudge {
+        /// The task.
+        task: String,
+        /// How many have a vote.
+        found: usize,
+    },
     /// More retries than can be counted.
     #[error("task {task:?} has {retries} retries, at most {limit} are allowed")]
     TooManyRetries {
@@ -160,12 +182,41 @@ fn check_task(task: &PlannedTask, by_name: &BTreeMap<&str, &PlannedTask>) -> Res
         let limit = TRIES - 1;
         return Err(PlanError::TooManyRetries { task: name(), retries: task.retries, limit });
     }
+    if let Some(validation) = &task.validate {
+        let bad = |what| Err(PlanError::BadValidation { task: name(), what });
+        if u64::from(validation.retries) >= TRIES {
+            let (retries, limit) = (validation.retries, TRIES - 1);
+            return Err(PlanError::TooManyRetries { task: name(), retries, limit });
+        }
+        if let Some(what) = flaw(validation) {
+            return bad(what);
+        }
+    }
     if task.run.as_ref().is_some_and(|run| run.contains("${{")) {
         return Err(PlanError::ReferenceInRun { task: name() });
     }
     let mut texts: Vec<&str> = task.env.values().map(String::as_str).collect();
     collect_texts(&task.payload, &mut texts);
     texts.into_iter().try_for_each(|text| check_text(task, text, by_name))
+}
+
+fn flaw(validation: &Validation) -> Option<String> {
+    let known = |name: &&String| DIMENSION_NAMES.contains(&name.as_str());
+    if let Some(name) = validation.floors.keys().find(|name| !known(name)) {
+        return Some(format!("{name:?} is no dimension: expected {}", DIMENSION_NAMES.join(", ")));
+    }
+    if let Some((name, floor)) = validation.floors.iter().find(|(_, floor)| **floor > SCORE_MAX) {
+        return Some(format!("the floor of {name} is {floor} thousandths, expected at most 1000"));
+    }
+    match validation.threshold {
+        Threshold::Share(share) if !(THRESHOLD_MIN..=1_000).contains(&share) => {
+            return Some(format!("a threshold of {share} thousandths, expected 501 to 1000"));
+        }
+        Threshold::Share(_) | Threshold::Quorum => {}
+    }
+    let span = validation.deadline;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&span);
+    (!fits).then(|| format!("a deadline of {span:?}, expected 100 ms to 24 h"))
 }
 
 fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {

@@ -2,15 +2,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use formic_core::{Key, Outcome};
+use formic_consensus::Outcome as Verdict;
+use formic_core::{Key, Outcome, Output};
+use formic_node::Ruling;
 use formic_work::{Ended, Needs};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::{
     Plan, PlanError, PlanResult, PlannedTask, TaskResult,
     check::TRIES,
     reference::{Missing, Results, as_text, substitute, substitute_text},
 };
-use crate::{AgentError, ChildSpec, ContextError, Done, Recipe, TaskContext};
+use crate::{
+    AgentError, ChildSpec, ContextError, Done, Question, Recipe, TaskContext, Validation, Voters,
+    question::case_name,
+};
 
 /// Executes the plan in `payload`: a task starts when its needs ended well, is cancelled when one did not, and is
 /// tried again as often as the plan says.
@@ -26,17 +33,31 @@ pub(crate) async fn run(payload: &[u8], context: &TaskContext) -> Result<Done, A
     loop {
         execution.spawn_ready(context).await?;
         let running: Vec<Key> = execution.running.keys().copied().collect();
-        if running.is_empty() {
+        if running.is_empty() && execution.judged.is_empty() {
             return Ok(Done::from(execution.result().into_value()));
         }
-        for (key, outcome) in context.join_any(&running).await? {
-            execution.on_done(key, outcome)?;
+        tokio::select! {
+            done = context.join_any(&running), if !running.is_empty() => {
+                for (key, outcome) in done? {
+                    execution.on_done((key, outcome), context)?;
+                }
+            }
+            Some(judged) = execution.judged.join_next() => {
+                let judged = judged.map_err(|error| AgentError::failed("panicked", error))?;
+                execution.on_judged(judged)?;
+            }
         }
     }
 }
 
+/// A result about which voters were asked: position and tries before, the result, what they say.
+type Judged = ((usize, u32), Outcome, Result<Ruling, ContextError>);
+
 struct Execution<'a> {
     tasks: &'a [PlannedTask],
+    voters: Voters,
+    /// Results that wait for their voters.
+    judged: JoinSet<Judged>,
     /// Positions in the plan.
     positions: BTreeMap<&'a str, usize>,
     needs: Needs,
@@ -53,7 +74,9 @@ impl<'a> Execution<'a> {
             plan.tasks.iter().enumerate().map(|(at, task)| (task.name.as_str(), at)).collect();
         let ready = needs.ready().into_iter().map(|name| (positions[name], 0)).collect();
         let (running, outcomes) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { tasks: &plan.tasks, positions, needs, ready, running, outcomes })
+        let (voters, judged) = (plan.voters.clone().unwrap_or_default(), JoinSet::new());
+        let tasks = &plan.tasks;
+        Ok(Self { tasks, voters, judged, positions, needs, ready, running, outcomes })
     }
 
     async fn spawn_ready(&mut self, context: &TaskContext) -> Result<(), AgentError> {
@@ -86,14 +109,77 @@ impl<'a> Execution<'a> {
             .collect()
     }
 
-    fn on_done(&mut self, key: Key, outcome: Outcome) -> Result<(), AgentError> {
+    fn on_done(
+        &mut self,
+        (key, outcome): (Key, Outcome),
+        context: &TaskContext,
+    ) -> Result<(), AgentError> {
         let Some((position, tried)) = self.running.remove(&key) else { return Ok(()) };
+        if let (Some(validation), Outcome::Ok(output)) = (&self.tasks[position].validate, &outcome)
+        {
+            let question = self.question((key, position, tried), validation, output);
+            let context = context.clone();
+            self.judged.spawn(async move {
+                let ruling = context.decide(question).await;
+                ((position, tried), outcome, ruling)
+            });
+            return Ok(());
+        }
         let again = matches!(outcome, Outcome::Failed(_) | Outcome::Expired { .. });
         if again && tried < self.tasks[position].retries {
             self.ready.push_back((position, tried + 1));
             return Ok(());
         }
         self.on_ended(position, outcome)
+    }
+
+    /// What the voters are asked about a result: they see it, the task's name and the floors.
+    fn question(
+        &self,
+        (key, position, tried): (Key, usize, u32),
+        validation: &Validation,
+        output: &Output,
+    ) -> Question {
+        let name = &self.tasks[position].name;
+        let voters = self.voters.who(validation.who).to_vec();
+        let policy = validation.policy(voters.len());
+        let value: Value = serde_json::from_slice(&output.value).unwrap_or_default();
+        let mut recipe = validation.recipe.clone();
+        if let Some(recipe) = &mut recipe {
+            recipe.env.insert("TASK".to_owned(), name.clone());
+            recipe.env.insert("VALUE".to_owned(), as_text(value.clone()));
+        }
+        let mut question = Question::new(key, case_name(name), voters, policy);
+        question.attempt = tried;
+        question.shown = json!({
+            "task": name,
+            "value": value,
+            "files": output.files,
+            "floors": validation.floors,
+        });
+        question.recipe = recipe;
+        question
+    }
+
+    /// Approved: the result stands. Else the task has failed, and may be tried again.
+    fn on_judged(&mut self, judged: Judged) -> Result<(), AgentError> {
+        let ((position, tried), outcome, ruling) = judged;
+        let reason = match ruling? {
+            Ruling::Undecided { reason } => reason,
+            Ruling::Decided(decision) => match decision.check(None) {
+                Ok(judgement) if judgement.outcome() == Verdict::Approved => {
+                    return self.on_ended(position, outcome);
+                }
+                Ok(judgement) => judgement.in_words(),
+                Err(error) => error.to_string(),
+            },
+        };
+        let retries = self.tasks[position].validate.as_ref().map_or(0, |it| it.retries);
+        if tried < retries {
+            self.ready.push_back((position, tried + 1));
+            return Ok(());
+        }
+        self.on_ended(position, Outcome::failed("not-approved", reason))
     }
 
     /// A task's last try is over: its dependents start, or are cancelled.

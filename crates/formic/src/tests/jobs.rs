@@ -83,7 +83,7 @@ async fn bodies_that_go_wrong_fail_their_task_only() {
         last.needs = vec!["after".into()];
         let tasks = vec![task("fail", "fail"), task("panic", "panic"), hang, after, last];
         let tasks = [tasks, vec![task("large", "large"), task("fine", "echo")]].concat();
-        let verdict = mesh.submit(&Plan { tasks }).await.unwrap().wait().await.unwrap();
+        let verdict = mesh.submit(&Plan::of(tasks)).await.unwrap().wait().await.unwrap();
         let result = result(&verdict);
         let told = |name: &str| {
             let task = &result.tasks[name];
@@ -136,7 +136,7 @@ async fn needs_run_in_order_and_hand_over_their_values() {
             task("right", &["first"], json!("r ${{ tasks.first.value }}")),
             task("first", &[], json!([1, "x"])),
         ];
-        let verdict = mesh.submit(&Plan { tasks }).await.unwrap().wait().await.unwrap();
+        let verdict = mesh.submit(&Plan::of(tasks)).await.unwrap().wait().await.unwrap();
         let expected = json!([{"l": [1, "x"]}, "r [1,\"x\"]"]);
         assert_eq!(result(&verdict).value("last"), Some(&expected));
     })
@@ -175,7 +175,7 @@ async fn a_plan_that_is_none_is_refused_before_it_is_sent() {
     watchdog(async {
         let world = World::new();
         let mesh = world.mesh(1, 1).await;
-        let refused = mesh.submit(&Plan { tasks: vec![] }).await;
+        let refused = mesh.submit(&Plan::of(vec![])).await;
         assert!(matches!(refused, Err(crate::Error::Plan(crate::PlanError::Empty))), "{refused:?}");
         let huge = plan("echo", json!("x".repeat(300_000)));
         let refused = mesh.submit(&huge).await;

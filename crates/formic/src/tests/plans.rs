@@ -17,7 +17,7 @@ fn task(name: &str, needs: &[&str], payload: Value) -> PlannedTask {
 }
 
 fn check(tasks: Vec<PlannedTask>) -> Result<(), PlanError> {
-    Plan { tasks }.check()
+    Plan::of(tasks).check()
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use formic_completion::{Spawn, Verdict};
+use formic_completion::{Spawn, Verdict as JobEnd};
+use formic_consensus::{Ballot, DIMENSIONS, Verdict};
 use formic_core::{
     Descriptor, Digest, FateId, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol,
     Random, Time,
@@ -14,10 +15,15 @@ use formic_core::{
 };
 use formic_identity::SecretKey;
 
-use crate::{Config, Effect, Event, Fence, Input, Message, Node, Record, Reply, Request};
+use crate::{
+    Case, Config, Effect, Event, Fence, Input, Message, Node, Record, Reply, Request, Ruling,
+};
 
 pub(super) const SEED: u8 = 0;
 const SERVICE_US: u64 = 20_000;
+
+/// How a liar says something else than its node.
+pub(super) type Lie = fn(&SecretKey, PeerId, Message) -> Option<Message>;
 
 enum Happening {
     Feed(Input),
@@ -59,6 +65,12 @@ pub(super) struct World {
     pub(super) runs: BTreeMap<u8, usize>,
     /// Bodies of exclusive tasks in the order in which they started: when, where, which.
     pub(super) fences: Vec<(u64, u8, Key, Fence)>,
+    /// How each peer judges; who has no entry approves with full scores. `None`: not at all.
+    pub(super) judges: BTreeMap<u8, Option<Ballot>>,
+    pub(super) judged: Vec<(u8, Arc<Case>)>,
+    pub(super) rulings: Vec<(u8, Key, Ruling)>,
+    /// A liar: what this peer says, to whom, is changed or dropped.
+    pub(super) liar: Option<(u8, Lie)>,
     incarnations: BTreeMap<u8, u64>,
     links: BTreeSet<(Life, Life)>,
     bodies: BTreeMap<(u8, JobId, Key), Body>,
@@ -71,12 +83,21 @@ pub(super) fn secret(n: u8) -> SecretKey {
     SecretKey::from_seed([n + 1; 32])
 }
 
+/// A yes with one score in all dimensions.
+pub(super) fn approval(score: u16) -> Ballot {
+    let scores = [score; DIMENSIONS];
+    Ballot { verdict: Verdict::Approve, scores, comment: Digest::from_bytes([0; 32]) }
+}
+
 pub(super) fn client() -> Life {
     Life::new(secret(200).public().peer_id(), Incarnation(1))
 }
 
 /// The children of a body of this kind are exclusive, with this lease.
 pub(super) const EXCLUSIVE: (&str, Duration) = ("exclusive", Duration::from_secs(1));
+
+/// The innermost bodies of this kind never end.
+pub(super) const HANGS: &str = "hangs";
 
 /// A tree of bodies: each spawns `width` children until `depth` is 0.
 pub(super) fn tree(depth: u8, width: u8, kind: &str) -> Arc<Descriptor> {
@@ -168,6 +189,12 @@ impl World {
                 kept.push(record);
             }
             Effect::Send { to, message } if self.links.contains(&(me, to)) => {
+                let lie = self.liar.filter(|(liar, _)| *liar == n).map(|(_, lie)| lie);
+                let message = match lie {
+                    Some(lie) => lie(&secret(n), to.peer, message),
+                    None => Some(message),
+                };
+                let Some(message) = message else { return };
                 let delay = 300 + Random::new(self.sent).below(10);
                 match message {
                     Message::Reply(reply) if to == client() => {
@@ -211,7 +238,18 @@ impl World {
                 self.later(100, me, Happening::Works { job, key });
             }
             Effect::Spawned { job, owner, .. } => self.wait(n, job, owner),
-            Effect::ChildDone { job, owner, key: _, outcome: _ } => self.child_done(n, job, owner),
+            Effect::ChildDone { job, owner, key: _, by: _, outcome: _ } => {
+                self.child_done(n, job, owner);
+            }
+            Effect::Judge { job, instance, case } => {
+                self.judged.push((n, case));
+                let ballot = self.judges.get(&n).copied().unwrap_or(Some(approval(1_000)));
+                if let Some(ballot) = ballot {
+                    let opinion = Input::Opinion { job, instance, ballot };
+                    self.later(SERVICE_US, me, Happening::Feed(opinion));
+                }
+            }
+            Effect::Ruled { task, ruling, .. } => self.rulings.push((n, task, ruling)),
             Effect::Submitted { request, job } => drop(self.submitted.insert(request, job)),
             Effect::SubmitRefused { reason, .. } => self.refused.push(reason),
             Effect::Left => {
@@ -284,6 +322,9 @@ impl World {
     fn works(&mut self, n: u8, job: JobId, key: Key) {
         let Some(body) = self.bodies.get_mut(&(n, job, key)) else { return };
         let (depth, width) = (body.descriptor.payload[0], body.descriptor.payload[1]);
+        if depth == 0 && body.descriptor.kind == HANGS {
+            return;
+        }
         if depth == 0 || body.waits {
             let root = body.place == Place::Root;
             self.bodies.remove(&(n, job, key));
@@ -364,7 +405,7 @@ impl World {
         self.run_for(1_000);
     }
 
-    pub(super) fn verdicts(&self, job: JobId) -> BTreeMap<u8, Arc<Verdict>> {
+    pub(super) fn verdicts(&self, job: JobId) -> BTreeMap<u8, Arc<JobEnd>> {
         let verdict = |(n, event): &(u8, Event)| match event {
             Event::JobVerdict { job: of, verdict } if *of == job => Some((*n, Arc::clone(verdict))),
             _ => None,

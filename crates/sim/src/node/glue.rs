@@ -74,6 +74,7 @@ pub(super) const fn is_work(message: &Message) -> bool {
         | Message::Attestation { .. }
         | Message::Claims(_)
         | Message::WhoKeeps { .. }
+        | Message::Votes(_)
         | Message::Keepers { .. } => true,
         Message::Mesh(_)
         | Message::Healing(_)
@@ -151,7 +152,9 @@ impl World<'_> {
             Effect::Spawned { job, owner, index: _, key } => {
                 self.body_spawned(host, (job, owner), key);
             }
-            Effect::ChildDone { job, owner, key, outcome: _ } => {
+            // No job of this world asks voters.
+            Effect::Judge { .. } | Effect::Ruled { .. } => {}
+            Effect::ChildDone { job, owner, key, by: _, outcome: _ } => {
                 self.body_child_done(host, (job, owner), key);
             }
             Effect::Submitted { request, job } => {
