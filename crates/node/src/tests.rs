@@ -2,4 +2,5 @@ mod bad_input;
 mod clients;
 mod exclusive;
 mod jobs;
+mod trails;
 mod world;

@@ -142,7 +142,8 @@ impl Worker {
             Body::Waiting(seat) | Body::Returning(seat) => (seat, Duration::ZERO),
             Body::Queued { .. } | Body::Parked { .. } => return None,
         };
-        Some((seat.kind, seat.served + more))
+        // The root of a job needs no slot.
+        (seat.place == Place::Slot).then_some((seat.kind, seat.served + more))
     }
 
     /// W4: what is to be said is estimated outside, from what runs and waits here.
