@@ -4,10 +4,13 @@
 //!            Input                                               Effect
 //!  driver ---------->  +--------------------------------------+ --------> driver
 //!                      |  mesh --Added--> healing --Up,Down-+ |
-//!                      |   ^  candidates                    | |
+//!                      |   ^  capable                       | |
 //!                      |   |                                v |
 //!                      |  work <--Place, Execute-- completion |
-//!                      |       --Placed, Start-->  (per job)  |
+//!                      |   |   --Placed, Start-->  (per job)  |
+//!                      |   | Draw, Rank        Done, slot |   |
+//!                      |   v                              v   |
+//!                      |  pheromones <------------- deposits  |
 //!                      +--------------------------------------+
 //!                        one queue of steps, messages to oneself included
 //! ```
@@ -37,9 +40,12 @@
 //! - A leaving peer returns what is queued and lets bodies end (`tests::jobs::who_leaves`).
 //! - An exclusive task's body runs only under a claim, and its result is decided once
 //!   (`tests::exclusive`).
+//! - Work goes to whom it suits: slow peers, and those that fail, get little; speeds that change are noticed
+//!   (`tests::trails`).
 //! - What a peer does wrong is counted and reported, never an error of the caller (`tests::bad_input`).
 //!
 //! **Limits.** 1,024 open jobs, 1,000 remembered verdicts, 1,024 clients that watch one job.
+//! Verdicts on results do not reach pheromones: quality is not learned, and overdue tasks are not started twice.
 //! `MemberStatus` has the load of the answering peer only.
 //!
 //! **Sources.** architecture.md; composition by translation as in iroh-gossip's `proto/topic.rs`.
