@@ -405,13 +405,7 @@ impl Worker {
     fn pump(&mut self, config: &Config, out: &mut impl Sink<Effect>) {
         while self.busy < config.slots {
             if let Some(task) = self.returning.pop_front() {
-                if let Some(Body::Returning(mut seat)) = self.bodies.remove(&task) {
-                    seat.resume(self.now);
-                    self.busy += 1;
-                    self.untold.retain(|(_, other)| *other != task);
-                    self.bodies.insert(task, Body::Running(seat));
-                    out.push(Effect::Resume { task });
-                }
+                self.sit_down(task, out);
             } else if let Some(award) = self.next_award() {
                 self.start(award, out);
             } else {
@@ -419,6 +413,18 @@ impl Worker {
             }
         }
         self.offer_room(config, out);
+    }
+
+    /// A body that waited goes on.
+    fn sit_down(&mut self, task: TaskId, out: &mut impl Sink<Effect>) {
+        let now = self.now;
+        let Some(Body::Returning(seat)) = self.bodies.get(&task) else { return };
+        let mut seat = *seat;
+        seat.resume(now);
+        self.bodies.insert(task, Body::Running(seat));
+        self.busy += 1;
+        self.untold.retain(|(_, other)| *other != task);
+        out.push(Effect::Resume { task });
     }
 
     fn next_award(&mut self) -> Option<Award> {
