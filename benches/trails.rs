@@ -9,7 +9,8 @@ use formic_core::{
     Epoch, FateId, Incarnation, Key, Life, Member, PeerId, Protocol, Random, Time, View, mix,
 };
 use formic_pheromones::{
-    Award, Config, Effect, Event, Finding, Input, Kind, Message, Pheromones, Promise, Record, Size,
+    Award, Config, Effect, Event, Finding, Input, Kind, Latency, Message, Pheromones, Promise,
+    Record, Size,
 };
 
 const PEERS: u64 = 100;
@@ -101,7 +102,8 @@ impl Bench {
         self.feed(Input::Sent { key, attempt: 1, award });
         self.now = self.now + Duration::from_micros(500);
         let service = ms(40);
-        self.feed(Input::Finished { key, attempt: 1, life, service });
+        let latency = Latency::Counts;
+        self.feed(Input::Finished { key, attempt: 1, life, service, latency });
         self.feed(Input::Verified { key, attempt: 1, life, finding: Finding::Good });
     }
 }

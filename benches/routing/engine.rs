@@ -549,7 +549,7 @@ impl<R: Rule> Engine<R> {
             Some((kind, mean, asked)) => {
                 let (kind, mean) = (self.kinds[kind], Duration::from_micros(mean));
                 let holds = Duration::from_micros(4 * DELAY);
-                let probe = Probe { kind, size: Size::MEAN, mean, asked, holds };
+                let probe = Probe { kind, size: Size::MEAN, mean, asked, count: 1, holds };
                 worker.ledger.promise(now, &probe, &backlog)
             }
         };

@@ -6,8 +6,8 @@ use formic_core::{
     Epoch, FateId, Incarnation, Key, Life, Member, PeerId, Protocol, Random, Time, View, mix,
 };
 use formic_pheromones::{
-    Award, COUNT_MAX, Config, Effect, Event, Finding, GOOD_MAX, Input, Kind, Message, Pheromones,
-    Promise, Record, Size,
+    Award, COUNT_MAX, Config, Effect, Event, Finding, GOOD_MAX, Input, Kind, Latency, Message,
+    Pheromones, Promise, Record, Size,
 };
 
 use crate::{
@@ -264,7 +264,8 @@ impl Rule for Formic {
     fn finished(&mut self, now: u64, tried: Tried, service: u64, _latency: u64) {
         let (key, life) = (key_of(tried.task), self.by_number[tried.peer]);
         let service = Duration::from_micros(service);
-        let input = Input::Finished { key, attempt: tried.number, life, service };
+        let (attempt, latency) = (tried.number, Latency::Counts);
+        let input = Input::Finished { key, attempt, life, service, latency };
         self.feed(now, tried.dispatcher, input);
     }
 

@@ -228,6 +228,27 @@ fn work_messages() -> Vec<(&'static str, Message)> {
     all.into_iter().map(|(name, message)| (name, Message::Work(message))).collect()
 }
 
+fn trail_messages() -> Vec<(&'static str, Message)> {
+    use formic_node::TrailStatus;
+    use formic_pheromones::{Kind, Message as M, Record};
+    let (kind, subject) = (Kind::of("hash"), life(2).peer);
+    let record = Record { kind, subject, count: 64, mean_us: 20_000, verified: 16, good: 10_000 };
+    let trails = M::Trails { epoch: Epoch(2), seq: 3, records: vec![record] };
+    let status = TrailStatus {
+        kind: "hash".to_owned(),
+        peer: subject,
+        samples_milli: 2_500,
+        service_us: 20_000,
+        quality_ppm: 950_000,
+        honesty_permille: 1_000,
+    };
+    vec![
+        ("pheromones_trails", Message::Pheromones(trails)),
+        ("request_trails", Message::Request(Request::Trails)),
+        ("reply_trails", Message::Reply(Reply::Trails(vec![status]))),
+    ]
+}
+
 fn claims_messages() -> Vec<(&'static str, Message)> {
     use formic_register::claims::{Ask, Fence, Message as M, Refusal, Snapshot, Stamp, Task};
     let (task, born) = (Task { job: JobId::from_bytes([7; 16]), key: key(1) }, Epoch(2));
@@ -331,6 +352,7 @@ fn samples() -> BTreeMap<&'static str, Message> {
     samples.extend(register_messages());
     samples.extend(member_messages());
     samples.extend(work_messages());
+    samples.extend(trail_messages());
     samples.extend(healing_messages());
     samples.extend(claims_messages());
     samples.extend(vote_messages());

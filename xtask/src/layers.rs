@@ -20,6 +20,7 @@ const L0_TO_L3: &[&str] = &[
     "formic-healing",
     "formic-completion",
     "formic-consensus",
+    "formic-pheromones",
     "formic-work",
     "formic-node",
 ];

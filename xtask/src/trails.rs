@@ -192,18 +192,22 @@ impl Fleet {
         let mut plan =
             "version: 1\nagents:\n  shell: {adapter: command, capabilities: [shell]}\ntasks:\n"
                 .to_owned();
+        let at = self.folder.path().display().to_string();
         for n in 0..2 * HALF {
             let kind = KINDS[n % KINDS.len()];
             let said = if kinds { format!("    kind: {kind}\n") } else { String::new() };
             // Writing to a String cannot fail.
             let _ = writeln!(
                 plan,
-                "  t{n}:\n{said}    requires: [shell]\n    env: {{SPEEDS: \"{}\", WORK: {kind}}}\n    \
-                 run: 'case \"$(cat \"$SPEEDS\")\" in *\" $FORMIC_PEER:$WORK \"*) exec sleep {FAST};; \
-                 *) exec sleep {SLOW};; esac'",
-                self.text("speeds"),
+                "  t{n}:\n{said}    requires: [shell]\n    env: {{AT: \"{at}\", WORK: {kind}}}\n    \
+                 run: exec sh \"$AT/body\"",
             );
         }
+        let body = format!(
+            "case \"$(cat \"$AT/speeds\")\" in *\" $FORMIC_PEER:$WORK \"*) exec sleep {FAST};; esac\n\
+             exec sleep {SLOW}\n"
+        );
+        fs::write(self.text("body"), body).map_err(|error| error.to_string())?;
         let path = self.text("plan.yaml");
         fs::write(&path, plan).map_err(|error| error.to_string())?;
         Ok(path)

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<Exit, Stop> {
     let status = answer(client.status(), &seeds).await?;
     if let Some(format) = args.trails {
         let trails = answer(client.trails(), &seeds).await?;
-        output::data(&trails::show(&trails, &status, (format, args.json)));
+        output::data(&trails::show(&trails, (status.me, &status.members), (format, args.json)));
         return Ok(Exit::Ok);
     }
     output::data(&if args.json { as_json(&status).to_string() } else { table(&status) });

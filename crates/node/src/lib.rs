@@ -4,10 +4,13 @@
 //!            Input                                               Effect
 //!  driver ---------->  +--------------------------------------+ --------> driver
 //!                      |  mesh --Added--> healing --Up,Down-+ |
-//!                      |   ^  candidates                    | |
+//!                      |   ^  capable                       | |
 //!                      |   |                                v |
 //!                      |  work <--Place, Execute-- completion |
-//!                      |       --Placed, Start-->  (per job)  |
+//!                      |   |   --Placed, Start-->  (per job)  |
+//!                      |   | Draw, Rank        Done, slot |   |
+//!                      |   v                              v   |
+//!                      |  pheromones <------------- deposits  |
 //!                      +--------------------------------------+
 //!                        one queue of steps, messages to oneself included
 //! ```
@@ -39,10 +42,14 @@
 //!   (`tests::exclusive`).
 //! - What voters decide is proved to whoever asked, with or without a vote; one that contradicts itself is found out,
 //!   restarted ones repeat themselves, and too few are given up in words (`tests::votes`).
+//! - Work goes to whom it suits: slow peers, and those that fail, get little; speeds that change are noticed
+//!   (`tests::trails`).
 //! - What a peer does wrong is counted and reported, never an error of the caller (`tests::bad_input`).
 //!
 //! **Limits.** An electorate belongs to one job and does not change. A peer that forgot a job's verdict (after 1,000 more)
-//! would vote in it again if it were asked. 1,024 open jobs, 1,024 electorates, 1,000 remembered verdicts, 1,024 clients that watch one job.
+//! would vote in it again if it were asked. 1,024 open jobs, 1,024 electorates, 1,000 remembered verdicts, 1,024 clients
+//! that watch one job. Verdicts on results do not reach pheromones: quality is not learned, and overdue tasks are not
+//! started twice.
 //! `MemberStatus` has the load of the answering peer only.
 //!
 //! **Sources.** architecture.md; composition by translation as in iroh-gossip's `proto/topic.rs`.

@@ -37,7 +37,8 @@ pub struct Config {
     pub candidates_of_many: usize,
     /// See `candidates_of_many`: `2..=256`, default 16.
     pub many: usize,
-    /// Candidates for kinds whose mean service is below `brief`, this peer among them if it can do it: `1..=16`, default 2.
+    /// Candidates for kinds whose mean service is below `brief`, this peer among them if it can do it: `1..=16`,
+    /// default 2.
     pub candidates_of_brief: usize,
     /// See `candidates_of_brief`: `0..=1 s`, default 20 ms.
     pub brief: Duration,

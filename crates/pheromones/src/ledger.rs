@@ -101,10 +101,12 @@ struct Own {
 }
 
 impl Own {
-    fn new(half_life_us: u64, now: Time) -> Self {
+    /// Of a kind that nobody has probed for yet, the first service is what was expected: it tells nothing about
+    /// this peer's speed at others.
+    fn new(half_life_us: u64, now: Time, expected_us: u64) -> Self {
         let clock = HalfLives::new(half_life_us);
         let (count, sum, fast_count, fast_sum) = (0, 0, 0, 0);
-        Self { clock, at: 0, count, sum, fast_count, fast_sum, served: now, expected_us: 1 }
+        Self { clock, at: 0, count, sum, fast_count, fast_sum, served: now, expected_us }
     }
 
     fn faded(&self, now: Time) -> (u64, u64) {
@@ -201,7 +203,8 @@ impl Ledger {
             oldest.and_then(|oldest| self.kinds.remove(&oldest));
         }
         let half_life = self.half_life_us(mean_us);
-        let own = self.kinds.entry(kind).or_insert_with(|| Own::new(half_life, now));
+        let own =
+            self.kinds.entry(kind).or_insert_with(|| Own::new(half_life, now, mean_us.max(1)));
         own.served = now;
         own
     }

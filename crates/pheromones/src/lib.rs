@@ -44,19 +44,19 @@
 //! - Bad input changes nothing (every test's harness); nothing touched, nothing open: no deadline (T9);
 //!   tables are bounded (T10, `Pheromones::check` after every input).
 //!
-//! **Measured**, `cargo xtask bench routing`, ten peers, one of them a liar, twelve seeds: at 70 % load 91.6 +-3.2 % of
-//! the tasks correct within a second (shortest expected delay 69.8, oracle 95.2), at 90 % with a maximum wait
+//! **Measured**, `cargo xtask bench routing`, ten peers, one of them a liar, twelve seeds: at 70 % load 91.6 +-3.2
+//! % of the tasks correct within a second (shortest expected delay 69.8, oracle 95.2), at 90 % with a maximum wait
 //! 85.1 +-2.3; the liar gets 0.5 % of the attempts. Settled 18 s after a swap of speeds: goal 15 s, missed. Ten
 //! colluders of a hundred: 1.7 % with sharing, 15.8 without (two seeds). A trail takes 54 bytes. Choose, rank and
 //! deposit at 100 peers took 37 us on a loaded machine: goal 5 us, missed. `benches/results/routing.md` has all
 //! tables, losses among them.
 //!
 //! **Limits.** Until a kind's first completion its mean is a guess (`Expect`, else 10 s):
-//! a caller that refuses tasks by promised waits must not do so on the guess, or it never learns. No next hop for peers that cannot be dialled. Verdicts are believed as
-//! the caller brings them: shared records name no receipts, so what others share about quality is bounded
-//! (G4, G5) and not audited. Candidates' fit to preferred capabilities is not weighed. At most 1,024 choices
-//! wait for promises. Where less than a tenth of the results is verified, liars are not contained. Trails are
-//! not kept on disk.
+//! a caller that refuses tasks by promised waits must not do so on the guess, or it never learns. No next hop for
+//! peers that cannot be dialled. Verdicts are believed as the caller brings them: shared records name no receipts,
+//! so what others share about quality is bounded (G4, G5) and not audited. Candidates' fit to preferred
+//! capabilities is not weighed. At most 1,024 choices wait for promises. Where less than a tenth of the results is
+//! verified, liars are not contained. Trails are not kept on disk.
 //!
 //! **Sources.** Stigmergy and MAX-MIN bounds: Stutzle and Hoos, *MAX-MIN Ant System* (FGCS 16, 2000). Power of
 //! d choices: Mitzenmacher (TPDS 12, 2001). Affinity: GB-PANDAS (arXiv 1709.08115). **Deviations** from

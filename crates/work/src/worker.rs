@@ -142,7 +142,8 @@ impl Worker {
             Body::Waiting(seat) | Body::Returning(seat) => (seat, Duration::ZERO),
             Body::Queued { .. } | Body::Parked { .. } => return None,
         };
-        Some((seat.kind, seat.served + more))
+        // The root of a job needs no slot.
+        (seat.place == Place::Slot).then_some((seat.kind, seat.served + more))
     }
 
     /// W4: what is to be said is estimated outside, from what runs and waits here.
@@ -404,13 +405,7 @@ impl Worker {
     fn pump(&mut self, config: &Config, out: &mut impl Sink<Effect>) {
         while self.busy < config.slots {
             if let Some(task) = self.returning.pop_front() {
-                if let Some(Body::Returning(mut seat)) = self.bodies.remove(&task) {
-                    seat.resume(self.now);
-                    self.busy += 1;
-                    self.untold.retain(|(_, other)| *other != task);
-                    self.bodies.insert(task, Body::Running(seat));
-                    out.push(Effect::Resume { task });
-                }
+                self.sit_down(task, out);
             } else if let Some(award) = self.next_award() {
                 self.start(award, out);
             } else {
@@ -418,6 +413,18 @@ impl Worker {
             }
         }
         self.offer_room(config, out);
+    }
+
+    /// A body that waited goes on.
+    fn sit_down(&mut self, task: TaskId, out: &mut impl Sink<Effect>) {
+        let now = self.now;
+        let Some(Body::Returning(seat)) = self.bodies.get(&task) else { return };
+        let mut seat = *seat;
+        seat.resume(now);
+        self.bodies.insert(task, Body::Running(seat));
+        self.busy += 1;
+        self.untold.retain(|(_, other)| *other != task);
+        out.push(Effect::Resume { task });
     }
 
     fn next_award(&mut self) -> Option<Award> {

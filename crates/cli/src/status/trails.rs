@@ -2,7 +2,8 @@
 
 use core::fmt::Write as _;
 
-use formic_node::{Status, TrailStatus};
+use formic::Life;
+use formic_node::{MemberStatus, TrailStatus};
 use serde_json::json;
 
 use super::align;
@@ -11,30 +12,30 @@ use crate::args::TrailsFormat;
 /// A table, a graph, or with `--json` an array.
 pub(super) fn show(
     trails: &[TrailStatus],
-    status: &Status,
+    (me, members): (Life, &[MemberStatus]),
     (format, json): (TrailsFormat, bool),
 ) -> String {
-    let names = Names(status);
+    let names = Names(members);
     if json {
-        return as_json(trails, &names);
+        return as_json(trails, me, &names);
     }
     match format {
-        TrailsFormat::Table => table(trails, &names),
+        TrailsFormat::Table => table(trails, me, &names),
         TrailsFormat::Dot => dot(trails, &names),
         TrailsFormat::Mermaid => mermaid(trails, &names),
     }
 }
 
-struct Names<'a>(&'a Status);
+struct Names<'a>(&'a [MemberStatus]);
 
 impl Names<'_> {
     fn of(&self, trail: &TrailStatus) -> String {
-        let member = self.0.members.iter().find(|member| member.life.peer == trail.peer);
+        let member = self.0.iter().find(|member| member.life.peer == trail.peer);
         member.map_or_else(|| trail.peer.to_string(), |member| member.name.clone())
     }
 }
 
-fn as_json(trails: &[TrailStatus], names: &Names<'_>) -> String {
+fn as_json(trails: &[TrailStatus], me: Life, names: &Names<'_>) -> String {
     let rows: Vec<_> = trails
         .iter()
         .map(|trail| {
@@ -46,12 +47,12 @@ fn as_json(trails: &[TrailStatus], names: &Names<'_>) -> String {
             })
         })
         .collect();
-    json!({ "me": names.0.me.to_string(), "trails": rows }).to_string()
+    json!({ "me": me.to_string(), "trails": rows }).to_string()
 }
 
-fn table(trails: &[TrailStatus], names: &Names<'_>) -> String {
+fn table(trails: &[TrailStatus], me: Life, names: &Names<'_>) -> String {
     if trails.is_empty() {
-        return format!("{} has learned nothing yet: no task that it placed is done\n", names.0.me);
+        return format!("{} has learned nothing yet: no task that it placed is done\n", me);
     }
     let head = ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "QUALITY", "PROMISES"];
     let mut rows = vec![head.map(str::to_owned)];
@@ -114,4 +115,47 @@ fn mermaid(trails: &[TrailStatus], names: &Names<'_>) -> String {
         let _ = writeln!(out, "  k{number}[{kind:?}] -->|{label}| p{peer}[{name:?}]");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use formic::{Incarnation, PeerId};
+
+    use super::*;
+
+    fn trail(n: u8, service_us: u64, honesty_permille: u32) -> TrailStatus {
+        TrailStatus {
+            kind: "hash".into(),
+            peer: PeerId::from_bytes([n; 32]),
+            samples_milli: 2_500,
+            service_us,
+            quality_ppm: 950_000,
+            honesty_permille,
+        }
+    }
+
+    fn shown(trails: &[TrailStatus], format: TrailsFormat) -> String {
+        let me = Life::new(PeerId::from_bytes([9; 32]), Incarnation(1));
+        show(trails, (me, &[]), (format, false))
+    }
+
+    #[test]
+    fn who_does_what_how_well_is_a_table() {
+        let table = shown(&[trail(1, 2_000, 1_000), trail(2, 16_000, 4_200)], TrailsFormat::Table);
+        let rows: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "QUALITY", "PROMISES"]);
+        assert_eq!((rows[1][0], rows[1][1], rows[1][3]), ("hash", "01010101", "2.5"));
+        assert!(table.contains("2000 us") && table.contains("16 ms") && table.contains("95 %"));
+        assert!(table.contains("kept") && table.contains("broken x4.2"), "{table}");
+        assert!(shown(&[], TrailsFormat::Table).contains("has learned nothing yet"));
+    }
+
+    #[test]
+    fn the_faster_has_the_wider_line() {
+        let dot = shown(&[trail(1, 2_000, 1_000), trail(2, 16_000, 1_000)], TrailsFormat::Dot);
+        assert!(dot.contains("penwidth=8") && dot.contains("penwidth=1") && dot.ends_with("}\n"));
+        let mermaid = shown(&[trail(1, 2_000, 1_000)], TrailsFormat::Mermaid);
+        assert!(mermaid.contains("k0[\"hash\"] -->|2000 us| p01010101["), "{mermaid}");
+    }
 }

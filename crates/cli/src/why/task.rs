@@ -42,8 +42,11 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
             (key, format!("spawned by `{}` at {at}, kind {kind}", story.name(owner)))
         }
         LogEvent::TaskPlaced { key, attempt, who, promised_ms, .. } => {
-            let within = crate::span::show_ms(*promised_ms);
-            (key, format!("attempt {attempt} was sent to {}, expected within {within}", peer(who)))
+            let within = match promised_ms {
+                0 => String::new(), // A log from before promises were told.
+                ms => format!(", expected within {}", crate::span::show_ms(*ms)),
+            };
+            (key, format!("attempt {attempt} was sent to {}{within}", peer(who)))
         }
         LogEvent::TaskUnplaceable { key, missing, .. } => {
             (key, format!("it waits: no single live peer has {}", missing.join(", ")))

@@ -10,7 +10,7 @@ const LOG: &str = r#"
 {"at_us":3000,"peer":"y.1","event":"peer_started","name":"p2","pid":11,"capabilities":[],"slots":2,"address":"quic:b"}
 {"at_us":10000,"peer":"x.1","event":"job_accepted","job":"j0b","home":["x.1"]}
 {"at_us":12000,"peer":"x.1","event":"task_spawned","job":"j0b","owner":"r","key":"aaaa1","kind":"k","name":"tree"}
-{"at_us":13000,"peer":"x.1","event":"task_placed","job":"j0b","key":"aaaa1","attempt":1,"who":"y.1"}
+{"at_us":13000,"peer":"x.1","event":"task_placed","job":"j0b","key":"aaaa1","attempt":1,"who":"y.1","promised_ms":40}
 {"at_us":13500,"peer":"y.1","event":"task_started","job":"j0b","key":"aaaa1","attempt":1}
 {"at_us":14000,"peer":"y.1","event":"task_spawned","job":"j0b","owner":"aaaa1","key":"bbbb2","kind":"k","name":"sub"}
 {"at_us":20000,"peer":"-","event":"chaos_kill","who":"y.1","pid":11}
@@ -58,7 +58,7 @@ fn a_task_is_told_by_name_or_id() {
         told,
         "task aaaa1 `tree`\n     \
          0.012 s  spawned by `the plan` at p1 (x.1), kind k\n     \
-         0.013 s  attempt 1 was sent to p2 (y.1)\n     \
+         0.013 s  attempt 1 was sent to p2 (y.1), expected within 40 ms\n     \
          0.013 s  attempt 1 started at p2 (y.1)\n     \
          0.051 s  p1 (x.1) gave it up at p2 (y.1), which is gone: attempt 2\n     \
          0.052 s  attempt 2 started at p1 (x.1)\n\

@@ -1,8 +1,9 @@
 //! # Who gets a task
 //!
 //! Work goes to whom it suits, and nobody has to say whom. Every task has a **kind** (in plans `kind:`, else its name;
-//! in code the first argument of [`ChildSpec::new`](crate::ChildSpec::new)). The peer that spawned a task remembers, per
-//! kind and peer, how long bodies held a slot: a *trail*. Trails fade by half-lives, so what has changed is tried again.
+//! in code the first argument of [`ChildSpec::new`](crate::ChildSpec::new)). The peer that spawned a task
+//! remembers, per kind and peer, how long bodies held a slot: a *trail*. Trails fade by half-lives, so what has
+//! changed is tried again.
 //!
 //! ```text
 //!  owner: 64 held tasks of one kind          candidates: alive, capable; five drawn by trail (brief kinds: two)
@@ -12,22 +13,22 @@
 //!    <- Done {slot time} -----------------------------------  one deposit on the trail of (kind, peer)
 //! ```
 //!
-//! - **Same kind, same cost.** A kind should gather tasks that take about equally long on one machine. Where every task
-//!   of a plan has a kind of its own, nothing can be learned from one for the next.
-//! - **Specialists get their kind.** The square root makes a peer that is fast at a kind worth waiting for: a task waits
-//!   in its line rather than block a peer that is ten times slower at it.
-//! - **Late binding.** Where a task would wait for more than four mean services (at least 20 ms, and a round trip) at the
-//!   best peer, it stays with its owner. That peer reports when it has less to do.
+//! - **Same kind, same cost.** A kind should gather tasks that take about equally long on one machine. Where every
+//!   task of a plan has a kind of its own, nothing can be learned from one for the next.
+//! - **Specialists get their kind.** The square root makes a peer that is fast at a kind worth waiting for: a task
+//!   waits in its line rather than block a peer that is ten times slower at it.
+//! - **Late binding.** Where a task would wait for more than four mean services (at least 20 ms, and a round trip)
+//!   at the best peer, it stays with its owner. That peer reports when it has less to do.
 //! - **Brief kinds** (mean below 20 ms) are probed at the owner itself and at one other, and do not wait for the best.
 //! - **Failures count as slow**: as ten mean services more, at the owner and in the peer's own promises. A peer whose
 //!   agent fails at once attracts nothing.
 //! - **Promises are checked.** A peer that takes four times what it promises is believed by what it does. What a body
 //!   waits for its children does not count.
-//! - **Hearsay is weak.** Once a second peers tell some others what they saw, never about themselves; a source counts for
-//!   four samples at most, extremes are cut off, and below five members own experience alone counts.
+//! - **Hearsay is weak.** Once a second peers tell some others what they saw, never about themselves; a source
+//!   counts for four samples at most, extremes are cut off, and below five members own experience alone counts.
 //!
-//! `formic status --trails` shows what a peer has learned (`--trails=dot`, `--trails=mermaid` draw it), `formic why TASK`
-//! when a task was expected back.
+//! `formic status --trails` shows what a peer has learned (`--trails=dot`, `--trails=mermaid` draw it),
+//! `formic why TASK` when a task was expected back.
 //!
 //! The rule is usable without a mesh, in virtual time; half a second of it:
 //!

@@ -63,6 +63,10 @@ pub(super) struct World {
     pub(super) replies: Vec<Reply>,
     pub(super) left: BTreeSet<u8>,
     pub(super) runs: BTreeMap<u8, usize>,
+    /// How long bodies take at a peer, in microseconds, where it is not the usual.
+    pub(super) services: BTreeMap<u8, u64>,
+    /// Where bodies fail.
+    pub(super) fails: BTreeSet<u8>,
     /// Bodies of exclusive tasks in the order in which they started: when, where, which.
     pub(super) fences: Vec<(u64, u8, Key, Fence)>,
     /// How each peer judges; who has no entry approves with full scores. `None`: not at all.
@@ -228,7 +232,9 @@ impl World {
                     waits: false,
                 };
                 self.bodies.insert((n, job, key), body);
-                self.later(SERVICE_US, me, Happening::Works { job, key });
+                let own = self.services.get(&n).filter(|_| place == Place::Slot);
+                let service = own.copied().unwrap_or(SERVICE_US);
+                self.later(service, me, Happening::Works { job, key });
             }
             Effect::Abort { job, key } => {
                 self.bodies.remove(&(n, job, key));
@@ -329,7 +335,11 @@ impl World {
             let root = body.place == Place::Root;
             self.bodies.remove(&(n, job, key));
             let value = if root { b"\"root\"".to_vec() } else { vec![] };
-            let outcome = Outcome::Ok(Output { value, files: vec![] });
+            let outcome = if self.fails.contains(&n) && !root {
+                Outcome::failed("no", "this peer can not")
+            } else {
+                Outcome::Ok(Output { value, files: vec![] })
+            };
             self.feed(n, Input::Finished { job, key, outcome });
             return;
         }

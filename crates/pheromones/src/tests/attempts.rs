@@ -210,7 +210,7 @@ fn what_a_body_spawned_does_not_make_it_late() {
     let mut harness = Harness::expecting(Config::default(), ms(10));
     for n in 0..40 {
         harness.send(key(n), 1, 1, ms(10));
-        harness.wait(ms(300));
+        harness.idle(ms(300));
         let (service, latency) = (ms(10), Latency::HadChildren);
         let input = Input::Finished { key: key(n), attempt: 1, life: life(1), service, latency };
         harness.feed(input).unwrap();
@@ -222,7 +222,7 @@ fn what_a_body_spawned_does_not_make_it_late() {
         told.send(key(n), 1, 1, ms(10));
         told.feed(Input::Slot { key: key(n), attempt: 1, life: life(1), turn: Turn::Waits })
             .unwrap();
-        told.wait(ms(300));
+        told.idle(ms(300));
         let (service, latency) = (ms(10), Latency::HadChildren);
         let input = Input::Finished { key: key(n), attempt: 1, life: life(1), service, latency };
         told.feed(input).unwrap();

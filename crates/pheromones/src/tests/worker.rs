@@ -81,3 +81,22 @@ fn p17_promises_reserve_for_two_round_trips() {
     let later = at(0) + ms(2);
     assert_eq!(ledger.promise(later, &probe(KIND), &IDLE).0, ms(0), "nobody came");
 }
+
+/// A re-executed task comes without a probe.
+#[test]
+fn a_kind_that_nobody_probed_for_says_nothing_about_others() {
+    let mut ledger = Ledger::new(&Config::default());
+    served(&mut ledger, Kind(8), 0..20, ms(5_000));
+    let (_, service) = ledger.promise(at(20), &probe(KIND), &IDLE);
+    assert_eq!(service, ms(100));
+}
+
+/// Ten of the prober's means more each, as at the owner.
+#[test]
+fn who_fails_at_once_does_not_promise_to_be_fast() {
+    let mut ledger = Ledger::new(&Config::default());
+    let _ = ledger.promise(at(0), &probe(KIND), &IDLE);
+    (1..=20).for_each(|second| ledger.failed(at(second), KIND, Size::MEAN, ms(1)));
+    let (_, service) = ledger.promise(at(20), &probe(KIND), &IDLE);
+    assert!(service > ms(800), "{service:?}");
+}

@@ -76,6 +76,19 @@ impl World {
         true
     }
 
+    fn place(&mut self, n: usize, (task, attempt): (TaskId, u16), life: Life) {
+        let me = super::life(n as u8);
+        // completion moves it: the first place is told to forget it.
+        let before = self.placed.insert(task, life);
+        if let Some(before) = before.filter(|&before| before != life) {
+            self.seen.remove(&(before.peer.as_bytes()[0].into(), task));
+            self.later(1, before.peer.as_bytes()[0].into(), Input::Ended { task });
+        }
+        let (descriptor, place) = (descriptor(&[]), Place::Slot);
+        let queue = Input::Queue { task, attempt, descriptor, owner: me, place };
+        self.later(200, life.peer.as_bytes()[0].into(), queue);
+    }
+
     fn apply(&mut self, n: usize, effect: Effect) {
         let me = life(n as u8);
         match effect {
@@ -112,17 +125,7 @@ impl World {
                 let to = to.peer.as_bytes()[0].into();
                 self.later(delay, to, Input::Message { from: me, message });
             }
-            Effect::Placed { task, attempt, life, .. } => {
-                // completion moves it: the first place is told to forget it.
-                let before = self.placed.insert(task, life);
-                if let Some(before) = before.filter(|&before| before != life) {
-                    self.seen.remove(&(before.peer.as_bytes()[0].into(), task));
-                    self.later(1, before.peer.as_bytes()[0].into(), Input::Ended { task });
-                }
-                let (descriptor, place) = (descriptor(&[]), Place::Slot);
-                let queue = Input::Queue { task, attempt, descriptor, owner: me, place };
-                self.later(200, life.peer.as_bytes()[0].into(), queue);
-            }
+            Effect::Placed { task, attempt, life, .. } => self.place(n, (task, attempt), life),
             Effect::Start { task, .. } => {
                 *self.ran.entry(task).or_default() += 1;
                 let busy = 500 + self.random.below(5_000);
