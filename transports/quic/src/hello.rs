@@ -90,16 +90,19 @@ impl Drop for Answered<'_> {
 /// Answers one connection, and serves the link that comes of it.
 pub(crate) async fn greet(endpoint: Arc<Endpoint>, incoming: quinn::Incoming, mut open: Opened) {
     let remote = incoming.remote_address();
-    let Ok(connecting) = incoming.accept() else { return };
-    let connection = match timeout(endpoint.config.hello_timeout, connecting).await {
-        Ok(Ok(connection)) => connection,
-        // A handshake that fails proves nothing about anybody, but the user of the stranger may ask why.
-        Ok(Err(error)) => {
-            if let Some(flaw) = tls::flaw(&error) {
-                endpoint.count_flaw(remote, flaw, &error);
-            }
-            return;
+    // A handshake that fails proves nothing about anybody, but the user of the stranger may ask why.
+    let failed = |error| {
+        if let Some(flaw) = tls::flaw(&error) {
+            endpoint.count_flaw(remote, flaw, &error);
         }
+    };
+    let connection = match incoming.accept() {
+        Ok(connecting) => timeout(endpoint.config.hello_timeout, connecting).await,
+        Err(error) => return failed(error),
+    };
+    let connection = match connection {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return failed(error),
         Err(_) => return,
     };
     match welcome(&endpoint, &connection).await {

@@ -91,11 +91,11 @@
 //!   counts and logs it (`tests::membership`).
 //! - `close` and `shutdown` deliver what was accepted (`tests::lives`).
 //!
-//! **Limits.** A certificate is not taken back before it ends. The `formic` program has no authority and binds
-//! loopback. A peer that dies without a word is noticed by the idle timeout or by its
-//! next life. A lost connection is the end of its link: nothing is resumed after an outage longer than the idle timeout. There is no limit on the
-//! number of peers known: whoever makes keys is remembered by 32 bytes and a life for each that said Hello,
-//! at the rate of its address. Packets that are not QUIC are dropped and not counted. A message of `Unreliable`
+//! **Limits.** A certificate is not taken back before it ends, and a link that is up outlives its certificates. Control
+//! waits behind the Bulk that is in flight. A peer that dies without a word is noticed by the idle timeout or by its next
+//! life. A lost connection is the end of its link: nothing is resumed after an outage longer than the idle timeout. There
+//! is no limit on the number of peers known: whoever makes keys is remembered by 32 bytes and a life for each that said
+//! Hello, at the rate of its address. Packets that are not QUIC are dropped and not counted. A message of `Unreliable`
 //! has at most 1,100 bytes.
 //!
 //! **Sources.** RFC 9000 and 9221 (quinn), RFC 7250 (rustls). Deviation from transport.md section 7.1:

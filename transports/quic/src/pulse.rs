@@ -1,14 +1,14 @@
 //! Back at once after an outage: while something is unacknowledged and nothing is heard, a packet leaves every
 //! [`INTERVAL`].
 //!
-//! QUIC itself doubles the pause between its probes, without a bound below minutes: after a cut of 5 s the next one may be
-//! 5 s away, and both ends wait for it although the network is well. A pulse is an empty datagram, so that the first one
-//! that gets through is acknowledged, which resets the doubling and shows what was lost. It never reaches the consumer:
-//! that this thread runs proves nothing about the peer.
+//! QUIC itself doubles the pause between its probes, without a bound below minutes: after a cut of 5 s the next one
+//! may be 5 s away, and both ends wait for it although the network is well. A pulse is an empty datagram, so that the
+//! first one that gets through is acknowledged, which resets the doubling and shows what was lost. It never reaches
+//! the consumer: that this thread runs proves nothing about the peer.
 //!
-//! What is heard first is often an acknowledgement from before the outage that was lost: to QUIC a round trip as long as
-//! the outage, and nothing that was sent since is found to be lost by it. So it is answered by a pulse at once, the window
-//! stays open while acknowledgements come, and the pace of looks is that of the shortest round trip.
+//! What is heard first is often an acknowledgement from before the outage that was lost: to QUIC a round trip as long
+//! as the outage, and nothing that was sent since is found to be lost by it. So it is answered by a pulse at once, the
+//! window stays open while acknowledgements come, and the pace of looks is that of the shortest round trip.
 
 use core::{
     any::Any,
@@ -28,8 +28,8 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::{endpoint::Endpoint, link::Link};
 
-/// How long nothing may be heard while something is unacknowledged. Well above the 25 ms by which an acknowledgement may
-/// be delayed.
+/// How long nothing may be heard while something is unacknowledged. Well above the 25 ms by which an acknowledgement
+/// may be delayed.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A window that is used up is opened so far: a pulse and the packet that may be under construction.
@@ -99,7 +99,7 @@ impl Controller for Opened {
         self.flight.acks.fetch_add(1, Ordering::Relaxed);
         self.flight.rest.store(in_flight, Ordering::Relaxed);
         self.flight.sent.store(0, Ordering::Relaxed);
-        self.flight.hear(in_flight > self.cubic.window());
+        self.flight.hear(in_flight, self.cubic.window());
         self.cubic.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
 
@@ -152,15 +152,16 @@ impl Flight {
     }
 
     /// An acknowledgement came. What it leaves in flight may be more than the window, and no sender then.
-    fn hear(&self, is_over: bool) {
+    fn hear(&self, in_flight: u64, window: u64) {
         if self.least.load(Ordering::Relaxed) == 0 {
             return;
         }
-        match is_over {
-            true => self.open(),
-            false => self.least.store(0, Ordering::Relaxed),
+        if in_flight > window {
+            self.open();
+        } else {
+            self.least.store(0, Ordering::Relaxed);
         }
-        if self.rest.load(Ordering::Relaxed) > 0 {
+        if in_flight > 0 {
             self.echo.notify_one();
         }
     }
@@ -193,8 +194,8 @@ enum Step {
     Pulse,
 }
 
-/// So many looks at which nothing was sent or is known to be in flight, one after another, and all is acknowledged: what
-/// was sent after the last acknowledgement was sent again meanwhile, by QUIC's first probes.
+/// So many looks at which nothing was sent or is known to be in flight, one after another, and all is acknowledged:
+/// what was sent after the last acknowledgement was sent again meanwhile, by QUIC's first probes.
 const QUIET: u32 = 2;
 
 /// Decides, look by look, one interval apart.

@@ -167,7 +167,7 @@ async fn exchange(end: &End, link: LinkId, (at, course): (usize, &Course)) -> Ve
 async fn a_link_outlives_a_cut_without_loss_or_duplicates() {
     let [a, b] = [peer(1, 1).await, peer(2, 1).await];
     let relay = Relay::to(&b).await;
-    let at_a = a.connect(b.local().peer, &[relay.address.clone()]).await.unwrap();
+    let at_a = a.connect(b.local().peer, core::slice::from_ref(&relay.address)).await.unwrap();
     up(&a).await;
     let (at_b, _) = up(&b).await;
     let course = Course::default();
@@ -208,7 +208,7 @@ async fn a_link_outlives_a_cut_without_loss_or_duplicates() {
 async fn an_idle_link_is_not_pulsed_in_a_cut() {
     let [a, b] = [peer(1, 1).await, peer(2, 1).await];
     let relay = Relay::to(&b).await;
-    let at_a = a.connect(b.local().peer, &[relay.address.clone()]).await.unwrap();
+    let at_a = a.connect(b.local().peer, core::slice::from_ref(&relay.address)).await.unwrap();
     up(&a).await;
     up(&b).await;
     send(&a, at_a, Class::Control, (1, vec![])).await;

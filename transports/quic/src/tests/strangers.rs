@@ -1,6 +1,6 @@
 //! Connections that are not made by this crate's own dialer.
 
-use formic_core::transport::Misbehaviour;
+use formic_core::transport::{Flaw, Misbehaviour};
 use quinn::{Connection, ConnectionError, SendStream, TransportConfig};
 
 use super::*;
@@ -55,7 +55,7 @@ async fn a_stolen_public_key_is_refused() {
     let b = peer(2, 1).await;
     if let Ok(connection) = dial(&b, 1, 9).await {
         // A TLS 1.3 client is done before the server has judged it.
-        assert_eq!(told(&connection).await, CloseReason::Lost);
+        assert_eq!(told(&connection).await, CloseReason::NotAdmitted(Flaw::Invalid));
         assert!(matches!(connection.closed().await, ConnectionError::ConnectionClosed(_)));
     }
     assert_eq!(b.counters().links_up, 0);
