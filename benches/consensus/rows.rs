@@ -2,16 +2,15 @@
 
 use std::hint::black_box;
 
-use formic_benches::pairs::{Pairs, Round, Timer};
+use formic_benches::{
+    pairs::{Pairs, Round, Timer},
+    voters::{DELAY, Key, Voters, World},
+};
 use formic_consensus::{Config, Message, Rank, Statement, leader, prove, quorum, verify};
 use formic_core::{Digest, PeerId, Time, wire};
 use formic_identity::{Challenge, Entropy, Scheme, Solver, Work};
 
-use crate::{
-    Effort,
-    table::Table,
-    world::{DELAY, Key, Voters, World},
-};
+use crate::{Effort, table::Table};
 
 /// A backend of a scheme, by name.
 pub(crate) type Name = &'static str;
