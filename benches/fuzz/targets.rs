@@ -27,12 +27,11 @@ fn target(name: &'static str, ends_min: usize, corpus: Vec<Vec<u8>>, run: Run) -
 }
 
 pub(crate) fn all() -> Result<Vec<Target>, String> {
-    let (message, proof) = consensus()?;
     let (binding, rsa, secret) = keys()?;
     let ed25519 = SecretKey::from_seed([1; 32]).public().spki_der().to_vec();
     Ok(vec![
-        message,
-        proof,
+        messages()?,
+        proof()?,
         binding,
         ticket()?,
         target("ed25519", 4, vec![ed25519], Box::new(|bytes| key(ED25519, bytes))),
@@ -41,14 +40,12 @@ pub(crate) fn all() -> Result<Vec<Target>, String> {
     ])
 }
 
-/// All messages of two decisions, one with a silent leader; and the proof of the first.
-fn consensus() -> Result<(Target, Target), String> {
+/// All messages of two decisions, one with a silent leader.
+fn messages() -> Result<Target, String> {
     let voters = Voters::<Ed25519>::new(4)?;
     let mut world = World::new(&voters)?;
     world.keep_messages();
-    let proposal = voters.proposal(1);
-    let id = world.decide(proposal, Rank(0))?;
-    let certificate = world.proof(id).ok_or("no certificate")?.clone();
+    world.decide(voters.proposal(1), Rank(0))?;
     let mut corpus = world.kept();
     let mut world = World::new(&voters)?;
     world.keep_messages();
@@ -58,7 +55,7 @@ fn consensus() -> Result<(Target, Target), String> {
     world.decide(other, Rank(u16::from(leads.0 == 0)))?;
     corpus.extend(world.kept());
     let roster = voters.roster()?;
-    let message = target(
+    let read = target(
         "message",
         6,
         corpus,
@@ -81,6 +78,16 @@ fn consensus() -> Result<(Target, Target), String> {
             }
         }),
     );
+    Ok(read)
+}
+
+/// The proof of a decision.
+fn proof() -> Result<Target, String> {
+    let voters = Voters::<Ed25519>::new(4)?;
+    let mut world = World::new(&voters)?;
+    let proposal = voters.proposal(1);
+    let id = world.decide(proposal, Rank(0))?;
+    let certificate = world.proof(id).ok_or("no certificate")?.clone();
     let spkis: Vec<Vec<u8>> = certificate
         .seals
         .iter()
@@ -89,7 +96,7 @@ fn consensus() -> Result<(Target, Target), String> {
     let views: Vec<&[u8]> = spkis.iter().map(Vec::as_slice).collect();
     let good = prove(&voters.electorate, &proposal, &certificate, &views).ok_or("no proof")?;
     let pinned = voters.electorate.digest();
-    let proof = target(
+    let read = target(
         "proof",
         6,
         vec![good.clone()],
@@ -104,7 +111,7 @@ fn consensus() -> Result<(Target, Target), String> {
             }
         }),
     );
-    Ok((message, proof))
+    Ok(read)
 }
 
 fn ticket() -> Result<Target, String> {
