@@ -10,7 +10,6 @@ use formic_identity::{AwsEd25519, AwsRsa2048, Ed25519, RSA_2048, Rsa2048};
 
 mod rows;
 mod table;
-mod world;
 
 use rows::{certificate, decisions, delays, tickets, traffic};
 use table::Table;

@@ -2,16 +2,15 @@
 
 use std::hint::black_box;
 
-use formic_benches::pairs::{Pairs, Round, Timer};
+use formic_benches::{
+    pairs::{Pairs, Round, Timer},
+    voters::{DELAY, Key, Voters, World},
+};
 use formic_consensus::{Config, Message, Rank, Statement, leader, prove, quorum, verify};
 use formic_core::{Digest, PeerId, Time, wire};
 use formic_identity::{Challenge, Entropy, Scheme, Solver, Work};
 
-use crate::{
-    Effort,
-    table::Table,
-    world::{DELAY, Key, Voters, World},
-};
+use crate::{Effort, table::Table};
 
 /// A backend of a scheme, by name.
 pub(crate) type Name = &'static str;
@@ -20,6 +19,9 @@ pub(crate) type Name = &'static str;
 const fn float(count: u64) -> f64 {
     count as f64
 }
+
+/// Bytes and their signature.
+type SignedBytes = (Vec<u8>, Vec<u8>);
 
 fn failed(error: impl core::fmt::Display) -> String {
     format!("the bench refused its own work: {error}")
@@ -75,7 +77,7 @@ pub(crate) fn decisions<S: Scheme>(
 }
 
 /// A statement of each voter with its signature.
-fn statements<S: Scheme>(keys: &Voters<S>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn statements<S: Scheme>(keys: &Voters<S>) -> Result<Vec<SignedBytes>, String> {
     let instance = keys.proposal(0).instance(&keys.electorate);
     let mut entropy = Entropy::from_seed([4; 32]);
     let sign = |(rank, secret): (Rank, &S::Secret)| {
@@ -89,22 +91,30 @@ fn statements<S: Scheme>(keys: &Voters<S>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, St
 
 fn floor<S: Scheme>(
     keys: &Voters<S>,
-    statements: &[(Vec<u8>, Vec<u8>)],
+    statements: &[SignedBytes],
     (count, entropy): (u32, &mut Entropy),
 ) -> Round {
     let timer = Timer::start();
     for _ in 0..count {
-        for (me, secret) in keys.secrets.iter().enumerate() {
-            for _ in 0..3 {
-                let _ = black_box(S::sign(secret, black_box(&statements[me].0), entropy));
-                for (other, (bytes, signature)) in statements.iter().enumerate() {
-                    let good = other == me || S::verify(&keys.publics[other], bytes, signature);
-                    assert!(black_box(good), "the floor verifies good signatures");
-                }
-            }
+        for me in 0..statements.len() {
+            (0..3).for_each(|_| vote_round(keys, statements, (me, &mut *entropy)));
         }
     }
     timer.stop(u64::from(count))
+}
+
+/// One voter signs a statement and verifies those of all others.
+fn vote_round<S: Scheme>(
+    keys: &Voters<S>,
+    statements: &[SignedBytes],
+    (me, entropy): (usize, &mut Entropy),
+) {
+    let signature = S::sign(&keys.secrets[me], black_box(&statements[me].0), entropy);
+    assert!(black_box(signature).is_ok(), "the floor signs");
+    let others = statements.iter().zip(&keys.publics).enumerate().filter(|(at, _)| *at != me);
+    for (_, ((bytes, signature), key)) in others {
+        assert!(black_box(S::verify(key, bytes, signature)), "the floor verifies good signatures");
+    }
 }
 
 /// Messages and bytes of one decision.

@@ -27,6 +27,7 @@
 
 pub mod date;
 pub mod pairs;
+pub mod voters;
 
 use core::time::Duration;
 use std::collections::VecDeque;

@@ -28,15 +28,15 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// A comparison with a program of its own in `benches`; `words` are that program's.
-fn program(name: &str, words: &[&str]) -> Result<(), String> {
+/// A program of its own in `benches`; `words` are that program's.
+pub(crate) fn program(name: &str, words: &[&str]) -> Result<(), String> {
     let run = ["run", "--quiet", "--release", "--package", "formic-benches", "--bin", name, "--"];
     let status = Command::new("cargo")
         .args(run)
         .args(words)
         .status()
-        .map_err(|error| format!("bench: cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("bench {name} ended with {status}")) }
+        .map_err(|error| format!("{name}: cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} ended with {status}")) }
 }
 
 /// A ratio with two digits, by integers.

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask bench | ci | conformance | hosts | layers | mutants | sim`.
+//! The project's own tasks: `cargo xtask bench | ci | conformance | fuzz | hosts | layers | mutants | sim`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -34,6 +34,9 @@ usage: cargo xtask COMMAND
                            half-way; --formic FILE runs another build, --one-kind a plan without kinds
   ci                       everything that must pass before a change lands
   conformance              the suite every transport must pass, as a table of cases and transports
+  fuzz [TARGET..] [--minutes M] [--seed S]
+                           hostile bytes for what reads bytes of strangers: messages of consensus, proofs,
+                           bindings, tickets, keys; M minutes for each (default 1)
   hosts [SCENARIO..|all]   real peers in network namespaces: loss, cuts, kills; --allow-skip where they
                            do not work
   layers                   check who may depend on whom, and the pure crates' lints
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["ci"] => ci::run(),
         ["conformance"] => conformance::run(),
+        ["fuzz", rest @ ..] => bench::program("fuzz", rest),
         ["hosts", rest @ ..] => hosts::run(rest),
         ["layers"] => layers::run(),
         ["mutants", rest @ ..] => mutants::run(rest),

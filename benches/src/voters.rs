@@ -1,7 +1,7 @@
 //! The shipped voters with real keys in one queue of one virtual delay: no loss, no waiting, one thread.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formic_consensus::{
     Ballot, Config, Consensus, DIMENSIONS, Effect, Electorate, Event, Input, InstanceId, Known,
@@ -12,11 +12,11 @@ use formic_core::{Digest, PeerId, Protocol, Time, wire};
 use formic_identity::{Entropy, Scheme, SecretKey};
 
 /// One way.
-pub(crate) const DELAY: Duration = Duration::from_millis(1);
+pub const DELAY: Duration = Duration::from_millis(1);
 
 /// A public key of a scheme, as consensus asks for it.
 #[derive(Debug)]
-pub(crate) struct Key<S: Scheme>(pub(crate) S::Public);
+pub struct Key<S: Scheme>(pub S::Public);
 
 impl<S: Scheme> PublicKey for Key<S> {
     fn verify(&self, statement: &[u8], signature: &[u8]) -> bool {
@@ -25,14 +25,22 @@ impl<S: Scheme> PublicKey for Key<S> {
 }
 
 /// Voters' keys and the electorate they make. Keys cost much, so they are made once.
-pub(crate) struct Voters<S: Scheme> {
-    pub(crate) secrets: Vec<S::Secret>,
-    pub(crate) publics: Vec<S::Public>,
-    pub(crate) electorate: Electorate,
+#[expect(missing_debug_implementations, reason = "it holds secrets")]
+pub struct Voters<S: Scheme> {
+    /// In the order of the members.
+    pub secrets: Vec<S::Secret>,
+    /// In the order of the members.
+    pub publics: Vec<S::Public>,
+    /// Number 0 of a mesh.
+    pub electorate: Electorate,
 }
 
 impl<S: Scheme> Voters<S> {
-    pub(crate) fn new(count: usize) -> Result<Self, String> {
+    /// So many voters, with keys of a fixed seed.
+    ///
+    /// # Errors
+    /// A key could not be made.
+    pub fn new(count: usize) -> Result<Self, String> {
         let mut entropy = Entropy::from_seed([7; 32]);
         let mut secrets = vec![];
         for index in 0..count {
@@ -57,12 +65,17 @@ impl<S: Scheme> Voters<S> {
         Ok(Self { secrets, publics, electorate })
     }
 
-    pub(crate) fn roster(&self) -> Result<Roster<Key<S>>, String> {
+    /// What checks their messages.
+    ///
+    /// # Errors
+    /// A key is missing.
+    pub fn roster(&self) -> Result<Roster<Key<S>>, String> {
         let keys = self.publics.iter().cloned().map(Key).collect();
         Roster::new(self.electorate.clone(), keys).ok_or_else(|| "a key is missing".to_owned())
     }
 
-    pub(crate) fn proposal(&self, number: u32) -> Proposal {
+    /// A proposal that seven of ten approve.
+    pub fn proposal(&self, number: u32) -> Proposal {
         Proposal {
             subject: Digest::of(&[&number.to_be_bytes()]),
             attempt: 0,
@@ -80,15 +93,17 @@ impl<S: Scheme> Voters<S> {
 
 /// What happened, in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
+pub struct Tally {
+    /// Sent, each receiver counted.
+    pub messages: u64,
+    /// Encoded, each receiver counted.
+    pub bytes: u64,
     /// When the first proposal of a leader was sent.
-    pub(crate) proposed: Option<Time>,
+    pub proposed: Option<Time>,
     /// When the last living voter decided.
-    pub(crate) decided: Option<Time>,
+    pub decided: Option<Time>,
     /// Decisions of all voters.
-    pub(crate) decisions: usize,
+    pub decisions: usize,
 }
 
 /// One voter.
@@ -105,7 +120,9 @@ enum Life {
     Silent,
 }
 
-pub(crate) struct World<'a, S: Scheme> {
+/// All voters, and what is on its way.
+#[expect(missing_debug_implementations, reason = "it holds secrets")]
+pub struct World<'a, S: Scheme> {
     keys: &'a Voters<S>,
     roster: Roster<Key<S>>,
     voters: Vec<Voter>,
@@ -113,11 +130,17 @@ pub(crate) struct World<'a, S: Scheme> {
     now: Time,
     sequence: u64,
     queue: BTreeMap<(Time, u64), (usize, usize, Vec<u8>)>,
-    pub(crate) tally: Tally,
+    /// What happened so far.
+    pub tally: Tally,
+    kept: Option<BTreeSet<Vec<u8>>>,
 }
 
 impl<'a, S: Scheme> World<'a, S> {
-    pub(crate) fn new(keys: &'a Voters<S>) -> Result<Self, String> {
+    /// Voters that know nothing yet.
+    ///
+    /// # Errors
+    /// A machine refused its electorate.
+    pub fn new(keys: &'a Voters<S>) -> Result<Self, String> {
         let voter = |member: &Member| {
             let machine = Consensus::new(member.peer, keys.electorate.clone(), Config::default());
             let machine = machine.map_err(|error| error.to_string())?;
@@ -132,15 +155,20 @@ impl<'a, S: Scheme> World<'a, S> {
             sequence: 0,
             queue: BTreeMap::new(),
             tally: Tally::default(),
+            kept: None,
         })
     }
 
-    pub(crate) fn silence(&mut self, rank: Rank) {
+    /// From here on this voter sends and receives nothing, and nobody knows.
+    pub fn silence(&mut self, rank: Rank) {
         self.voters[rank.index()].life = Life::Silent;
     }
 
     /// Lets a voter open a proposal and runs until all that live decided and nothing is on its way.
-    pub(crate) fn decide(&mut self, proposal: Proposal, by: Rank) -> Result<InstanceId, String> {
+    ///
+    /// # Errors
+    /// A voter refused something.
+    pub fn decide(&mut self, proposal: Proposal, by: Rank) -> Result<InstanceId, String> {
         let id = proposal.instance(&self.keys.electorate);
         self.feed(by.index(), Input::Open(proposal))?;
         loop {
@@ -158,8 +186,18 @@ impl<'a, S: Scheme> World<'a, S> {
     }
 
     /// The certificate of a decision, as the first living voter keeps it.
-    pub(crate) fn proof(&self, id: InstanceId) -> Option<&formic_consensus::Certificate> {
+    pub fn proof(&self, id: InstanceId) -> Option<&formic_consensus::Certificate> {
         self.voters.iter().find_map(|voter| voter.machine.proof(id))
+    }
+
+    /// From here on encoded messages are kept, each once.
+    pub fn keep_messages(&mut self) {
+        self.kept = Some(BTreeSet::new());
+    }
+
+    /// The messages that were kept, ascending.
+    pub fn kept(&mut self) -> Vec<Vec<u8>> {
+        self.kept.take().into_iter().flatten().collect()
     }
 
     fn deliver(&mut self, from: usize, to: usize, bytes: &[u8]) -> Result<(), String> {
@@ -231,6 +269,9 @@ impl<'a, S: Scheme> World<'a, S> {
             self.tally.proposed.get_or_insert(self.now);
         }
         let bytes = wire::encode(message).map_err(|error| error.to_string())?;
+        if let Some(kept) = &mut self.kept {
+            kept.insert(bytes.clone());
+        }
         let targets: Vec<usize> = match to {
             To::One(peer) => self.keys.electorate.rank(peer).map(Rank::index).into_iter().collect(),
             To::Electorate => (0..self.voters.len()).filter(|to| *to != from).collect(),
