@@ -298,7 +298,8 @@ fn vote_messages() -> Vec<(&'static str, Message)> {
     let policy = Policy { threshold: 900, weighting, deadline_ms: 30_000, floors };
     let voters = vec![life(1).peer, life(2).peer];
     let (name, content, author) = ("check".to_owned(), b"{}".to_vec(), Some(life(1).peer));
-    let case = Case { voters: voters.clone(), task: key(1), name, attempt: 1, author, policy, content };
+    let case =
+        Case { voters: voters.clone(), task: key(1), name, attempt: 1, author, policy, content };
     let (rank, seal) = (Rank(1), Seal(vec![6; 64]));
     let signed = |statement| Signed { instance, rank, statement, seal: seal.clone() };
     let submission = Submission { proposal: case.proposal(), proposer: rank, seal: seal.clone() };

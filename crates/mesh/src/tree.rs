@@ -154,12 +154,9 @@ impl Tree {
         self.keep(leaf, hash);
         for depth in (0..depth).rev() {
             let path = Path::above(place, depth);
-            for digit in 0..16 {
-                let child = path.child(digit);
-                if !self.hashes.contains_key(&child) {
-                    let hash = self.leaf_hash(child);
-                    self.keep(child, hash);
-                }
+            for child in (0..16).map(|digit| path.child(digit)) {
+                let hash = self.hash(child);
+                self.keep(child, hash);
             }
             let bytes = self.children(path).map(u64::to_be_bytes).concat();
             self.hashes.insert(path, start(Digest::of(&[b"formic/node/1", &bytes])));

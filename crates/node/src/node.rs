@@ -517,11 +517,6 @@ impl Node {
         &self.secret
     }
 
-    /// What others check this peer's votes with.
-    pub(crate) fn own_spki(&self) -> Vec<u8> {
-        self.secret.public().spki_der().to_vec()
-    }
-
     pub(crate) fn count_votes_dropped(&mut self) {
         self.counters.votes_dropped += 1;
     }

@@ -222,7 +222,7 @@ fn who_hears_of_a_later_group_asks_for_it_before_it_confirms() {
 fn who_asks_for_the_verdict_is_told_of_a_later_group_that_it_does_not_know() {
     let later = vec![life(3, 1), life(4, 1)];
     let mut peer = Peer::new(life(2, 1));
-    let mut told = |peer: &mut Peer, number, home| {
+    let told = |peer: &mut Peer, number, home| {
         let out = peer.hears(life(number, 1), Message::Ask { home });
         let answers = to(&out, life(number, 1));
         assert!(

@@ -405,6 +405,11 @@ impl Node {
         }
     }
 
+    /// What others check this peer's votes with.
+    pub(crate) fn own_spki(&self) -> Vec<u8> {
+        self.secret().public().spki_der().to_vec()
+    }
+
     pub(crate) fn vote_step(&mut self, id: CourtId, input: VoteInput) -> Result<(), Error> {
         let mut effects = Vec::new();
         let Some(court) = self.courts.courts.get_mut(&id) else { return Ok(()) };
