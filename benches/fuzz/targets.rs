@@ -104,7 +104,7 @@ fn proof() -> Result<Target, String> {
             let read = |scheme, spki: &[u8]| {
                 (scheme == ED25519).then(|| Ed25519::public(spki).ok().map(Key::<Ed25519>))?
             };
-            match verify(pinned, bytes, read) {
+            match verify(Some(pinned), bytes, read) {
                 Ok(_) if bytes == good => "accepted".to_owned(),
                 Ok(_) => "WRONG: other bytes are a proof".to_owned(),
                 Err(flaw) => format!("{flaw:?}"),

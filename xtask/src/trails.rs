@@ -30,6 +30,13 @@ const WINDOW: f64 = 2.0;
 /// Settled again: this share of the rate before the swap.
 const SETTLED: f64 = 0.8;
 
+/// Which kinds the plan names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Both,
+    None,
+}
+
 /// One run's figures.
 struct Run {
     /// Tasks per second before the swap, from the first result on.
@@ -47,10 +54,10 @@ struct Run {
 /// `words`: `--formic FILE` runs another build, `--one-kind` a plan without kinds, for builds that know none.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let (formic, kinds) = match words {
-        [] => (None, true),
-        ["--formic", file] => (Some(*file), true),
-        ["--formic", file, "--one-kind"] => (Some(*file), false),
-        ["--one-kind"] => (None, false),
+        [] => (None, Named::Both),
+        ["--formic", file] => (Some(*file), Named::Both),
+        ["--formic", file, "--one-kind"] => (Some(*file), Named::None),
+        ["--one-kind"] => (None, Named::None),
         _ => return Err(format!("bench trails: unknown words {words:?}; see cargo xtask")),
     };
     if formic.is_none() {
@@ -74,7 +81,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn measure(formic: &Path, kinds: bool) -> Result<Run, String> {
+fn measure(formic: &Path, kinds: Named) -> Result<Run, String> {
     let fleet = Fleet::start(formic)?;
     fleet.write_speeds(0)?;
     let plan = fleet.write_plan(kinds)?;
@@ -188,14 +195,17 @@ impl Fleet {
         fs::rename(next, path).map_err(|error| error.to_string())
     }
 
-    fn write_plan(&self, kinds: bool) -> Result<String, String> {
+    fn write_plan(&self, kinds: Named) -> Result<String, String> {
         let mut plan =
             "version: 1\nagents:\n  shell: {adapter: command, capabilities: [shell]}\ntasks:\n"
                 .to_owned();
         let at = self.folder.path().display().to_string();
         for n in 0..2 * HALF {
             let kind = KINDS[n % KINDS.len()];
-            let said = if kinds { format!("    kind: {kind}\n") } else { String::new() };
+            let said = match kinds {
+                Named::Both => format!("    kind: {kind}\n"),
+                Named::None => String::new(),
+            };
             // Writing to a String cannot fail.
             let _ = writeln!(
                 plan,

@@ -195,28 +195,27 @@ impl Node {
         slot
     }
 
+    fn trail_of(&self, kind: &str, peer: PeerId) -> Option<TrailStatus> {
+        let trail = self.trails.machine.trail(Kind::of(kind), peer, self.now);
+        (trail.count + trail.verified > 0).then(|| TrailStatus {
+            kind: kind.to_owned(),
+            peer,
+            samples_milli: (trail.count * 1_000) >> 16,
+            service_us: trail.service_us,
+            quality_ppm: trail.quality_ppm,
+            honesty_permille: trail.honesty_permille,
+        })
+    }
+
     /// What this peer knows of members at the kinds of which it placed tasks: at most 1,000, most samples first.
     /// O(kinds x members).
     pub fn trails(&self) -> Vec<TrailStatus> {
         let peers: BTreeSet<PeerId> =
             self.mesh.members().map(|(record, _)| record.life.peer).collect();
-        let mut listed = Vec::new();
-        for name in &self.trails.names {
-            for &peer in &peers {
-                let trail = self.trails.machine.trail(Kind::of(name), peer, self.now);
-                if trail.count + trail.verified == 0 {
-                    continue;
-                }
-                listed.push(TrailStatus {
-                    kind: name.clone(),
-                    peer,
-                    samples_milli: trail.count * 1_000 >> 16,
-                    service_us: trail.service_us,
-                    quality_ppm: trail.quality_ppm,
-                    honesty_permille: trail.honesty_permille,
-                });
-            }
-        }
+        let pairs =
+            self.trails.names.iter().flat_map(|name| peers.iter().map(move |peer| (name, *peer)));
+        let mut listed: Vec<TrailStatus> =
+            pairs.filter_map(|(name, peer)| self.trail_of(name, peer)).collect();
         listed.sort_by_key(|row| core::cmp::Reverse(row.samples_milli));
         listed.truncate(LISTED_MAX);
         listed

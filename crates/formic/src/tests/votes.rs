@@ -46,11 +46,13 @@ async fn mesh(
 }
 
 fn plan(threshold: Threshold, retries: u32) -> Plan {
-    let mut validation = Validation::default();
-    validation.threshold = threshold;
-    validation.deadline = Duration::from_secs(30);
-    validation.floors = [("tests".to_owned(), 800), ("quality".to_owned(), 800)].into();
-    validation.retries = retries;
+    let validation = Validation {
+        threshold,
+        deadline: Duration::from_secs(30),
+        floors: [("tests".to_owned(), 800), ("quality".to_owned(), 800)].into(),
+        retries,
+        ..Validation::default()
+    };
     let mut work = PlannedTask::new("work", json!(null));
     work.requires = vec!["test".parse().unwrap()];
     work.validate = Some(validation);
@@ -64,11 +66,9 @@ fn plan(threshold: Threshold, retries: u32) -> Plan {
 async fn one_liar_changes_nothing_and_its_ballot_is_shown() {
     watchdog(async {
         let world = World::new();
-        let says = |peer: &str, _: &Value| {
-            if peer == "p2" {
-                return Ok(json!({"approve": false, "tests": 0, "quality": 0}));
-            }
-            Ok(json!({"tests": 0.93, "quality": 0.9}))
+        let says = |peer: &str, _: &Value| match peer {
+            "p2" => Ok(json!({"approve": false, "tests": 0, "quality": 0})),
+            _ => Ok(json!({"tests": 0.93, "quality": 0.9})),
         };
         let (mesh, _) = mesh(&world, 5, says).await;
         let job = mesh.submit(&plan(Threshold::Quorum, 0)).await.unwrap();
@@ -91,16 +91,17 @@ async fn one_liar_changes_nothing_and_its_ballot_is_shown() {
     .await;
 }
 
+/// The first result is bad.
+fn says_no_to_the_first(_: &str, shown: &Value) -> Result<Value, AgentError> {
+    let score = if shown["value"] == json!(0) { 0.5 } else { 0.9 };
+    Ok(json!({"tests": score, "quality": 0.9}))
+}
+
 #[tokio::test]
 async fn a_rejected_result_is_made_again_and_nothing_starts_before_it_is_approved() {
     watchdog(async {
         let world = World::new();
-        // The first result is bad.
-        let says = |_: &str, shown: &Value| {
-            let score = if shown["value"] == json!(0) { 0.5 } else { 0.9 };
-            Ok(json!({"tests": score, "quality": 0.9}))
-        };
-        let (mesh, works) = mesh(&world, 4, says).await;
+        let (mesh, works) = mesh(&world, 4, says_no_to_the_first).await;
         let job = mesh.submit(&plan(Threshold::Quorum, 1)).await.unwrap();
         let result = result(&job.wait().await.unwrap());
         assert!(result.is_ok(), "{result:?}");
@@ -168,7 +169,6 @@ fn a_threshold_that_means_unanimity_is_said_in_words() {
     let said = validation.warning(7).expect("5.4 of 6 is all 6");
     assert!(said.contains("all 6 must approve; set threshold: quorum (4 of 6)"), "{said}");
     assert_eq!(validation.warning(12), None, "one of 11 may be absent");
-    let mut quorum = Validation::default();
-    quorum.threshold = Threshold::Quorum;
+    let quorum = Validation { threshold: Threshold::Quorum, ..Validation::default() };
     assert_eq!(quorum.warning(7), None);
 }

@@ -136,7 +136,7 @@ fn two_faced(secret: &SecretKey, to: PeerId, message: Message) -> Option<Message
     if let Say::Vote(_, inner) = &mut votes.say
         && let VoteMessage::Ballot(pair) = &mut **inner
         && pair.1.seal.0.len() == 64
-        && to.as_bytes()[0] % 2 == 0
+        && to.as_bytes()[0].is_multiple_of(2)
         && let Statement::Ballot(ballot) = &mut pair.1.statement
     {
         *ballot = no();
@@ -157,7 +157,7 @@ fn two_faced(secret: &SecretKey, to: PeerId, message: Message) -> Option<Message
 #[test]
 fn a_voter_with_two_faces_is_found_out_and_changes_nothing() {
     let mut world = World::of(10);
-    let evens = (0..10).filter(|n| peer(*n).as_bytes()[0] % 2 == 0).count();
+    let evens = (0..10).filter(|n| peer(*n).as_bytes()[0].is_multiple_of(2)).count();
     assert!((2..9).contains(&evens), "both faces are seen: {evens}");
     let liar = 4;
     world.liar = Some((liar, two_faced));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use formic_completion::{Spawn, Verdict as JobEnd};
-use formic_consensus::{Ballot, DIMENSIONS, Verdict};
+use formic_consensus::{Ballot, DIMENSIONS, InstanceId, Verdict};
 use formic_core::{
     Descriptor, Digest, FateId, Incarnation, JobId, Key, Life, Outcome, Output, PeerId, Protocol,
     Random, Time,
@@ -185,31 +185,9 @@ impl World {
     fn apply(&mut self, n: u8, effect: Effect) {
         let me = self.life(n);
         match effect {
-            Effect::Persist(record) => {
-                let kept = self.records.entry(n).or_default();
-                if record.closes() {
-                    kept.retain(|other| other.shelf() != record.shelf());
-                }
-                kept.push(record);
-            }
+            Effect::Persist(record) => self.persist(n, record),
             Effect::Send { to, message } if self.links.contains(&(me, to)) => {
-                let lie = self.liar.filter(|(liar, _)| *liar == n).map(|(_, lie)| lie);
-                let message = match lie {
-                    Some(lie) => lie(&secret(n), to.peer, message),
-                    None => Some(message),
-                };
-                let Some(message) = message else { return };
-                let delay = 300 + Random::new(self.sent).below(10);
-                match message {
-                    Message::Reply(reply) if to == client() => {
-                        self.later(delay, to, Happening::Hear(reply));
-                    }
-                    message => {
-                        let input = Input::Message { from: me, message };
-                        // One delay for all: links keep the order.
-                        self.later(300, to, Happening::Feed(input));
-                    }
-                }
+                self.send(n, to, message);
             }
             Effect::Send { .. } => {}
             Effect::Dial { peer, addresses } => self.dial(me, peer, addresses),
@@ -220,22 +198,7 @@ impl World {
                 self.crash(n);
                 self.start(n);
             }
-            Effect::Start { job, key, descriptor, root, fence, .. } => {
-                self.fences.extend(fence.map(|fence| (self.now, n, key, fence)));
-                *self.runs.entry(n).or_default() += usize::from(!root);
-                let place = if root { Place::Root } else { Place::Slot };
-                let body = Body {
-                    descriptor,
-                    open: BTreeSet::new(),
-                    place,
-                    acknowledged: 0,
-                    waits: false,
-                };
-                self.bodies.insert((n, job, key), body);
-                let own = self.services.get(&n).filter(|_| place == Place::Slot);
-                let service = own.copied().unwrap_or(SERVICE_US);
-                self.later(service, me, Happening::Works { job, key });
-            }
+            Effect::Start { .. } => self.begin(n, effect),
             Effect::Abort { job, key } => {
                 self.bodies.remove(&(n, job, key));
                 self.later(500, me, Happening::Feed(Input::Stopped { job, key }));
@@ -247,14 +210,7 @@ impl World {
             Effect::ChildDone { job, owner, key: _, by: _, outcome: _ } => {
                 self.child_done(n, job, owner);
             }
-            Effect::Judge { job, instance, case } => {
-                self.judged.push((n, case));
-                let ballot = self.judges.get(&n).copied().unwrap_or(Some(approval(1_000)));
-                if let Some(ballot) = ballot {
-                    let opinion = Input::Opinion { job, instance, ballot };
-                    self.later(SERVICE_US, me, Happening::Feed(opinion));
-                }
-            }
+            Effect::Judge { job, instance, case } => self.judge(n, (job, instance, case)),
             Effect::Ruled { task, ruling, .. } => self.rulings.push((n, task, ruling)),
             Effect::Submitted { request, job } => drop(self.submitted.insert(request, job)),
             Effect::SubmitRefused { reason, .. } => self.refused.push(reason),
@@ -264,6 +220,55 @@ impl World {
                 self.later(1_000, me, Happening::Ends);
             }
             Effect::Event(event) => self.events.push((n, event)),
+        }
+    }
+
+    fn persist(&mut self, n: u8, record: Record) {
+        let kept = self.records.entry(n).or_default();
+        if record.closes() {
+            kept.retain(|other| other.shelf() != record.shelf());
+        }
+        kept.push(record);
+    }
+
+    fn send(&mut self, n: u8, to: Life, message: Message) {
+        let lie = self.liar.filter(|(liar, _)| *liar == n).map(|(_, lie)| lie);
+        let message = match lie {
+            Some(lie) => lie(&secret(n), to.peer, message),
+            None => Some(message),
+        };
+        let Some(message) = message else { return };
+        let delay = 300 + Random::new(self.sent).below(10);
+        match message {
+            Message::Reply(reply) if to == client() => {
+                self.later(delay, to, Happening::Hear(reply));
+            }
+            message => {
+                let input = Input::Message { from: self.life(n), message };
+                // One delay for all: links keep the order.
+                self.later(300, to, Happening::Feed(input));
+            }
+        }
+    }
+
+    fn begin(&mut self, n: u8, effect: Effect) {
+        let Effect::Start { job, key, descriptor, root, fence, .. } = effect else { return };
+        self.fences.extend(fence.map(|fence| (self.now, n, key, fence)));
+        *self.runs.entry(n).or_default() += usize::from(!root);
+        let place = if root { Place::Root } else { Place::Slot };
+        let body = Body { descriptor, open: BTreeSet::new(), place, acknowledged: 0, waits: false };
+        self.bodies.insert((n, job, key), body);
+        let own = self.services.get(&n).filter(|_| place == Place::Slot);
+        let service = own.copied().unwrap_or(SERVICE_US);
+        self.later(service, self.life(n), Happening::Works { job, key });
+    }
+
+    fn judge(&mut self, n: u8, (job, instance, case): (JobId, InstanceId, Arc<Case>)) {
+        self.judged.push((n, case));
+        let ballot = self.judges.get(&n).copied().unwrap_or(Some(approval(1_000)));
+        if let Some(ballot) = ballot {
+            let opinion = Input::Opinion { job, instance, ballot };
+            self.later(SERVICE_US, self.life(n), Happening::Feed(opinion));
         }
     }
 
