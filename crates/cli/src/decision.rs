@@ -168,11 +168,8 @@ pub(crate) fn of_log(lines: &[LogLine], job: &str) -> Vec<Validation> {
         if of != job || !seen.insert(key) {
             continue;
         }
-        let is_against = |ballot: &LogBallot| match outcome.as_str() {
-            "approved" => ballot.verdict != "approve",
-            "rejected" => ballot.verdict == "approve",
-            _ => false,
-        };
+        // Whose no it was, or would have been: a score under a floor is nobody's in particular.
+        let is_against = |ballot: &LogBallot| outcome != "expired" && ballot.verdict != "approve";
         let decided = ballots.iter().filter(|(_, ballot)| is_against(ballot));
         let mut against: BTreeSet<String> = decided.map(|(who, _)| named(lines, who)).collect();
         // A ballot that came too late for the decision was cast all the same.

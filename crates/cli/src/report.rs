@@ -53,7 +53,7 @@ pub(crate) struct Validation {
     pub(crate) words: String,
     /// What `formic verify --electorate` pins.
     pub(crate) electorate: String,
-    /// Who voted against the outcome.
+    /// Who said no.
     pub(crate) against: Vec<String>,
     /// Who is proven to have contradicted itself.
     pub(crate) liars: Vec<String>,

@@ -41,14 +41,18 @@ impl Report {
         out
     }
 
-    /// What voters decided, and who stood against all of it.
+    /// What voters decided, and who said no to all of it.
     fn validated(&self, out: &mut String) {
+        let more = self.validations.len().saturating_sub(RESULTS_MAX);
         for validation in self.validations.iter().take(RESULTS_MAX) {
             let mut line = format!("{}: {}", validation.task, validation.words);
             if !validation.against.is_empty() {
-                let _ = write!(line, "; against: {}", validation.against.join(", "));
+                let _ = write!(line, "; no from {}", validation.against.join(", "));
             }
             row(out, "validated", &line);
+        }
+        if more > 0 {
+            row(out, "validated", &format!("and {more} more: formic why"));
         }
         let mut against: BTreeMap<&str, usize> = BTreeMap::new();
         for who in self.validations.iter().flat_map(|it| &it.against) {
@@ -56,7 +60,7 @@ impl Report {
         }
         let all = self.validations.len();
         for (who, times) in against.iter().filter(|(_, times)| all > 1 && **times == all) {
-            row(out, "dissent", &format!("{who} voted against all {times} decisions"));
+            row(out, "dissent", &format!("{who} said no to all {times}"));
         }
         let liars: BTreeSet<&String> = self.validations.iter().flat_map(|it| &it.liars).collect();
         for liar in liars {

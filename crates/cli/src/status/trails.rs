@@ -42,8 +42,7 @@ fn as_json(trails: &[TrailStatus], me: Life, names: &Names<'_>) -> String {
             json!({
                 "kind": trail.kind, "peer": trail.peer.to_string(), "name": names.of(trail),
                 "samples": trail.samples_milli as f64 / 1_000.0, "service_us": trail.service_us,
-                "quality": f64::from(trail.quality_ppm) / 1_000_000.0,
-                "broken_promises": f64::from(trail.honesty_permille) / 1_000.0,
+                "over_promise": f64::from(trail.honesty_permille) / 1_000.0,
             })
         })
         .collect();
@@ -54,7 +53,7 @@ fn table(trails: &[TrailStatus], me: Life, names: &Names<'_>) -> String {
     if trails.is_empty() {
         return format!("{} has learned nothing yet: no task that it placed is done\n", me);
     }
-    let head = ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "QUALITY", "PROMISES"];
+    let head = ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "PROMISES"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(trails.iter().map(|trail| {
         let promises = if trail.honesty_permille > 1_000 {
@@ -68,7 +67,6 @@ fn table(trails: &[TrailStatus], me: Life, names: &Names<'_>) -> String {
             names.of(trail),
             format!("{:.1}", trail.samples_milli as f64 / 1_000.0),
             service(trail),
-            format!("{:.0} %", f64::from(trail.quality_ppm) / 10_000.0),
             promises,
         ]
     }));
@@ -97,7 +95,9 @@ fn dot(trails: &[TrailStatus], names: &Names<'_>) -> String {
         let (kind, name, label) = (&trail.kind, names.of(trail), service(trail));
         let width = width(trails, trail);
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {kind:?} -> {name:?} [label={label:?}, penwidth={width}];");
+        let (from, to) = (format!("kind {kind}"), trail.peer.to_string());
+        let _ = writeln!(out, "  {from:?} [label={kind:?}, shape=box]; {to:?} [label={name:?}];");
+        let _ = writeln!(out, "  {from:?} -> {to:?} [label={label:?}, penwidth={width}];");
     }
     out.push_str("}\n");
     out
@@ -112,7 +112,8 @@ fn mermaid(trails: &[TrailStatus], names: &Names<'_>) -> String {
         let (kind, name, label) = (&trail.kind, names.of(trail), service(trail));
         let peer = trail.peer.short();
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  k{number}[{kind:?}] -->|{label}| p{peer}[{name:?}]");
+        let (kind, name) = (kind.replace('"', "#quot;"), name.replace('"', "#quot;"));
+        let _ = writeln!(out, "  k{number}[\"{kind}\"] -->|{label}| p{peer}[\"{name}\"]");
     }
     out
 }
@@ -144,9 +145,9 @@ mod tests {
         let table = shown(&[trail(1, 2_000, 1_000), trail(2, 16_000, 4_200)], TrailsFormat::Table);
         let rows: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[0], ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "QUALITY", "PROMISES"]);
+        assert_eq!(rows[0], ["KIND", "PEER", "NAME", "SAMPLES", "SERVICE", "PROMISES"]);
         assert_eq!((rows[1][0], rows[1][1], rows[1][3]), ("hash", "01010101", "2.5"));
-        assert!(table.contains("2000 us") && table.contains("16 ms") && table.contains("95 %"));
+        assert!(table.contains("2000 us") && table.contains("16 ms"));
         assert!(table.contains("kept") && table.contains("broken x4.2"), "{table}");
         assert!(shown(&[], TrailsFormat::Table).contains("has learned nothing yet"));
     }

@@ -43,7 +43,8 @@ pub(crate) struct Bench {
 }
 
 pub(crate) struct Judges {
-    tasks: JoinSet<(JobId, InstanceId, Opinion)>,
+    /// A judge that took longer than its case allows gives no opinion.
+    tasks: JoinSet<(JobId, InstanceId, Option<Opinion>)>,
     handles: BTreeMap<JobId, Vec<AbortHandle>>,
     seats: Arc<Semaphore>,
 }
@@ -79,9 +80,11 @@ impl Judges {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(JobId, InstanceId, Opinion)> {
         loop {
             match ready!(self.tasks.poll_join_next(cx)) {
-                Some(Ok(judged)) => return Poll::Ready(judged),
-                // It was ended, or panicked: its voter says nothing.
-                Some(Err(_)) => {}
+                Some(Ok((job, instance, Some(opinion)))) => {
+                    return Poll::Ready((job, instance, opinion));
+                }
+                // It was too late, was ended, or panicked: its voter says nothing.
+                Some(Ok((.., None)) | Err(_)) => {}
                 // Whoever starts the next one polls again.
                 None => return Poll::Pending,
             }
@@ -98,9 +101,11 @@ impl Judges {
     }
 }
 
-async fn opinion(job: JobId, case: &Case, bench: Bench) -> Opinion {
+async fn opinion(job: JobId, case: &Case, bench: Bench) -> Option<Opinion> {
     let task = case.task;
-    let judged = judge(job, case, bench).await;
+    // No longer than others wait for the ballot: a no for want of time would race with their patience.
+    let wall = Duration::from_millis(case.policy.deadline_ms.into());
+    let judged = tokio::time::timeout(wall, judge(job, case, bench)).await.ok()?;
     let (ballot, trouble) = match judged {
         Ok(value) => match ballot_of(&value) {
             Ok(ballot) => (ballot, None),
@@ -112,7 +117,7 @@ async fn opinion(job: JobId, case: &Case, bench: Bench) -> Opinion {
         Err(error) if error.code.starts_with("exit-") => (no(Reason::None), None),
         Err(error) => (no(Reason::Unable), Some(format!("cannot judge {}: {error}", case.name))),
     };
-    Opinion { task, ballot, trouble }
+    Some(Opinion { task, ballot, trouble })
 }
 
 async fn judge(job: JobId, case: &Case, bench: Bench) -> Result<Value, AgentError> {
@@ -128,7 +133,8 @@ async fn judge(job: JobId, case: &Case, bench: Bench) -> Result<Value, AgentErro
             return Err(AgentError::failed("no-agent", what));
         }
     };
-    let wall = Duration::from_millis(case.policy.deadline_ms.into());
+    // The judge's own end comes first: whoever waits for it gives up after the deadline.
+    let wall = 2 * Duration::from_millis(case.policy.deadline_ms.into());
     let requires = JUDGE.parse().into_iter().collect();
     let name = format!("{JUDGE} {}", case.name);
     let descriptor = Descriptor {
@@ -156,12 +162,9 @@ async fn judge(job: JobId, case: &Case, bench: Bench) -> Result<Value, AgentErro
     // No body of this peer has this number: what a judge asks of the mesh is refused.
     let whose = (job, case.task, u64::MAX);
     let context = TaskContext::new(me, whose, Arc::new(descriptor), commands, cancelled);
-    let done = tokio::time::timeout(wall, agent.run(task, context)).await;
+    let done = agent.run(task, context).await;
     drop(cancel);
-    match done {
-        Ok(done) => Ok(done?.value),
-        Err(_) => Err(AgentError::expired(format!("took longer than {wall:?}"))),
-    }
+    Ok(done?.value)
 }
 
 fn no(reason: Reason) -> Ballot {

@@ -54,7 +54,7 @@
 //!
 //! A voter that signs two ballots, or votes that contradict each other, leaves evidence that anybody can check: its ballot
 //! counts on neither side, and the report says LIAR. A voter that honestly or dishonestly disagrees has not lied in a way
-//! that can be proven: the report names it as voting `against` the outcome.
+//! that can be proven: the report names it as the one that said no.
 //!
 //! # What a decision proves
 //!

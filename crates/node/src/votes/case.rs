@@ -2,7 +2,8 @@
 
 use formic_consensus::{
     BadElectorate, BadProposal, Ballot, Body, DIMENSIONS, Decision as Proof, Electorate, Flaw,
-    InstanceId, Member, Outcome, Policy, Proposal, Rank, Rejection, Standing, outcome, verify,
+    InstanceId, Member, Outcome, Policy, Proposal, Rank, Reason, Rejection, Standing, Verdict,
+    outcome, verify,
 };
 use formic_core::{DESCRIPTOR_MAX, Digest, JobId, Key, PeerId};
 use serde::{Deserialize, Serialize};
@@ -235,13 +236,21 @@ impl Judgement {
 
     /// The outcome in a sentence.
     pub fn in_words(&self) -> String {
-        let yes =
-            |(_, ballot): &&(PeerId, Ballot)| ballot.verdict == formic_consensus::Verdict::Approve;
+        let yes = |(_, ballot): &&(PeerId, Ballot)| ballot.verdict == Verdict::Approve;
         let author = self.proof.proposal.author;
         let counted = || self.ballots.iter().filter(|(peer, _)| Some(*peer) != author);
         let approvals = counted().filter(yes).count();
         let policy = &self.proof.proposal.policy;
-        let asked = format!("{approvals} of {} judges approve", self.judges());
+        let mut asked = format!("{approvals} of {} judges approve", self.judges());
+        let unable = Verdict::Reject(Reason::Unable);
+        let unable = counted().filter(|(_, ballot)| ballot.verdict == unable).count();
+        let missing = self.judges().saturating_sub(counted().count());
+        if unable > 0 {
+            asked += &format!(", {unable} could not judge");
+        }
+        if missing > 0 && self.outcome() != Outcome::Approved {
+            asked += &format!(", {missing} without a ballot by then");
+        }
         let share = share(policy.threshold);
         match self.outcome() {
             Outcome::Approved => format!("approved: {asked}, threshold {share}"),
