@@ -85,10 +85,14 @@ impl CheckedPlan {
             let agent = self.agents.get(at % self.agents.len().max(1));
             agent.is_some_and(|it| it.capabilities.iter().any(|it| it.as_str() == "validate"))
         };
-        let capable = (0..peers).filter(|at| can(*at)).count();
+        self.warnings_for((peers, (0..peers).filter(|at| can(*at)).count()))
+    }
+
+    /// The same for a mesh: of how many members, and of those that can `validate`.
+    pub fn warnings_for(&self, (members, capable): (usize, usize)) -> Vec<String> {
         let said = self.plan.tasks.iter().filter_map(|task| {
             let validation = task.validate.as_ref()?;
-            let voters = if validation.who == Who::All { peers } else { capable };
+            let voters = if validation.who == Who::All { members } else { capable };
             Some(format!("task `{}`: {}", task.name, validation.warning(voters)?))
         });
         said.collect()

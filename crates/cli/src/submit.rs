@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use formic::{Capability, Client};
 use formic_completion::Verdict;
-use formic_node::Status;
+use formic_node::{MemberStatus, Status};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -64,6 +64,14 @@ pub(crate) async fn on_mesh(plan: &CheckedPlan, wish: &Wish) -> Result<Exit, Sto
     let client = link::client(link::addresses(&wish.join)?, wish.mesh_key.as_deref()).await?;
     let status = client.status().await.map_err(|error| link::unreachable(&error))?;
     capable(plan, &status)?;
+    if wish.print == Print::Screen {
+        let alive = status.members.iter().filter(|member| member.state == "alive");
+        let judges = |member: &&MemberStatus| {
+            member.capabilities.iter().any(|capability| capability.as_str() == "validate")
+        };
+        let voters = (alive.clone().count(), alive.filter(judges).count());
+        plan.warnings_for(voters).iter().for_each(|said| output::note(said));
+    }
     let job = client.submit(&plan.plan).await.map_err(|error| link::unreachable(&error))?;
     if wish.detach {
         output::data(&job.job.to_string());

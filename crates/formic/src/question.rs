@@ -136,6 +136,9 @@ impl Validation {
     pub fn warning(&self, voters: usize) -> Option<String> {
         match self.threshold {
             Threshold::Share(given) => unanimity(given, voters),
+            Threshold::Quorum if (2..4).contains(&voters) => Some(format!(
+                "{voters} voters tolerate no liar: every judge of a task must approve; 4 tolerate one"
+            )),
             Threshold::Quorum => None,
         }
     }
@@ -145,8 +148,11 @@ impl Validation {
 pub fn unanimity(given: u16, voters: usize) -> Option<String> {
     let judges = voters.saturating_sub(1);
     let needed = (usize::from(given) * judges).div_ceil(1_000);
-    if judges < 2 || needed < judges {
+    if judges == 0 || needed < judges {
         return None;
+    }
+    if judges == 1 {
+        return Some("2 voters: a single judge decides each task; 4 tolerate a liar".to_owned());
     }
     let advice = match judges - liars_max(voters) {
         fewer if fewer < judges => format!("; set threshold: quorum ({fewer} of {judges})"),

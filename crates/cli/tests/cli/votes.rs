@@ -14,6 +14,7 @@ fn plan(threshold: &str, quality: &str) -> String {
         if [ "$FORMIC_PEER" = p3 ]; then
           echo '{{"approve": false, "tests": 0, "quality": 0}}'
         else
+          sleep 0.5 # The liar is heard: it is not decided without it.
           test "$VALUE" = built || exit 1
           echo '{{"tests": 0.93, "quality": {quality}}}'
         fi"#
@@ -51,15 +52,10 @@ async fn a_validator_that_lies_about_everything_changes_nothing_and_is_named() {
         assert_eq!(validation["outcome"], "approved", "{validation}");
         assert_eq!(validation["liars"], json!([]), "it told no lie that can be proven");
     }
-    // It judged at least one task that is not its own, unless the others were faster.
-    let named = |it: &Value| {
-        it["against"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|who| who.as_str().unwrap().starts_with("p3 ("))
-    };
-    assert!(validations.iter().all(named), "{report}");
+    let against = validations.iter().flat_map(|it| it["against"].as_array().unwrap());
+    let named: Vec<&str> = against.map(|who| who.as_str().unwrap()).collect();
+    // It judges at least one task that is not its own.
+    assert!(!named.is_empty() && named.iter().all(|who| who.starts_with("p3 (")), "{report}");
     let why = world.formic(&["why", "build"]).await.exit(0).stdout;
     assert!(why.contains("the voters decided: approved"), "{why}");
     assert!(why.contains("p3 ("), "{why}");

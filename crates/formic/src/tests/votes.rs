@@ -171,4 +171,10 @@ fn a_threshold_that_means_unanimity_is_said_in_words() {
     assert_eq!(validation.warning(12), None, "one of 11 may be absent");
     let quorum = Validation { threshold: Threshold::Quorum, ..Validation::default() };
     assert_eq!(quorum.warning(7), None);
+    for (validation, voters, word) in
+        [(&quorum, 3, "3 voters tolerate no liar"), (&validation, 2, "a single judge decides")]
+    {
+        let said = validation.warning(voters).unwrap();
+        assert!(said.contains(word), "{said}");
+    }
 }
