@@ -207,7 +207,9 @@ impl Pheromones {
         let Award { kind, size, promised, life, .. } = attempt.award;
         let latency_us = us(attempt.elapsed(now));
         // A false service can only lower the sum to what this peer's own clock cannot disprove.
-        let ticks = size.ticks_at_mean(us(service).max(1).min(latency_us.max(1)));
+        // It counts waits, too: a body is not heard of again when it has its slot back.
+        let most_us = us(now.since(attempt.sent)).max(1);
+        let ticks = size.ticks_at_mean(us(service).max(1).min(most_us));
         let slot = self.peers.intern(life.peer);
         let quarantined = self.estimate((kind, now), slot).is_quarantined(&self.config);
         let config = self.config.clone();

@@ -88,7 +88,7 @@ fn a_kind_that_nobody_probed_for_says_nothing_about_others() {
     let mut ledger = Ledger::new(&Config::default());
     served(&mut ledger, Kind(8), 0..20, ms(5_000));
     let (_, service) = ledger.promise(at(20), &probe(KIND), &IDLE);
-    assert_eq!(service, ms(100));
+    assert!(service > ms(99) && service <= ms(100), "{service:?}");
 }
 
 /// Ten of the prober's means more each, as at the owner.
