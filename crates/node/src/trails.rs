@@ -68,13 +68,12 @@ impl Node {
 
     fn on_trail_event(&mut self, event: TrailEvent) {
         match event {
-            TrailEvent::Candidates { key, lives, mean, guessed } => {
-                self.steps.push_back(Step::Work(WorkInput::Drawn { key, lives, mean, guessed }));
+            TrailEvent::Candidates { key, lives, mean } => {
+                self.steps.push_back(Step::Work(WorkInput::Drawn { key, lives, mean }));
             }
             TrailEvent::Chosen { key, place } => {
                 let lives = place.into_iter().map(|place| place.life).collect();
-                let (mean, guessed) = (Duration::ZERO, false);
-                let drawn = WorkInput::Drawn { key, lives, mean, guessed };
+                let drawn = WorkInput::Drawn { key, lives, mean: Duration::ZERO };
                 self.steps.push_back(Step::Work(drawn));
             }
             TrailEvent::Spread { key, places, waits } => {

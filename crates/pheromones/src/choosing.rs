@@ -6,7 +6,6 @@ use crate::{
     Config, Effect, Error, Event, Kind, Pheromones, Placed, Promise, Size,
     choice::{Candidate, Scored, draw, log_weight, normalise, promised, tie},
     estimate::Estimate,
-    kind::KindState,
     units::{SAMPLE, span, us},
 };
 
@@ -75,8 +74,7 @@ impl Pheromones {
             return Ok(());
         }
         let mean = span(size.of(us(self.mean(kind))).max(1));
-        let guessed = self.kinds.get(&kind).is_none_or(KindState::is_new);
-        out.push(Effect::Event(Event::Candidates { key, lives: eligible, mean, guessed }));
+        out.push(Effect::Event(Event::Candidates { key, lives: eligible, mean }));
         Ok(())
     }
 

@@ -31,8 +31,6 @@ pub enum Event {
         lives: Vec<Life>,
         /// The mean service of the kind for this size: goes into the probe (P16).
         mean: Duration,
-        /// Whether that is a guess: no task of the kind was done yet.
-        guessed: bool,
     },
     /// Send the task there (P8), or nobody is left.
     Chosen {

@@ -72,11 +72,6 @@ impl KindState {
         (scale(self.mean.sum, SAMPLE, self.mean.count) / TICKS).max(1)
     }
 
-    /// Whether its mean is a guess.
-    pub(crate) const fn is_new(&self) -> bool {
-        self.mean.count == 0
-    }
-
     pub(crate) fn expect(&mut self, config: &Config, now: Time, mean_us: u64) {
         self.expect_us = mean_us.max(1);
         self.clock.set(now, half_life_us(config, self.mean_us()));

@@ -115,7 +115,7 @@ impl Owner {
         }
         let patience = if is_brief { Patience::None } else { Patience::Waits };
         let least = self.patience.max(config.probe_timeout);
-        let hold = asked.hold.max(least);
+        let hold = asked.mean.saturating_mul(config.hold).max(least);
         let (key, count) = (asked.key, u32::try_from(lane.batch.len()).unwrap_or(u32::MAX));
         lane.phase = Phase::Ranking { asked, hold, until: now + config.ask_again };
         out.push(Effect::Rank { key, count, hold, patience, bids });

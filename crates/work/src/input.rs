@@ -40,10 +40,8 @@ pub enum Input {
         key: Key,
         /// Whom to probe: some of the eligible.
         lives: Vec<Life>,
-        /// How long a task of the kind takes on average.
+        /// How long a task of the kind takes on average, as known or guessed.
         mean: Duration,
-        /// Whether that is a guess. Then no task waits in a queue for it: one for each free slot.
-        guessed: bool,
     },
     /// Answer to [`Effect::Rank`](crate::Effect::Rank).
     Ranked {

@@ -73,8 +73,6 @@ pub(crate) struct Asked {
     pub(crate) key: Key,
     /// Mean service of the kind.
     pub(crate) mean: Duration,
-    /// How long a task may wait for the best peer (W5).
-    pub(crate) hold: Duration,
     pub(crate) lives: BTreeSet<Life>,
     pub(crate) promises: BTreeMap<Life, Promised>,
     pub(crate) since: Time,

@@ -196,7 +196,7 @@ impl Owner {
         &mut self,
         now: Time,
         config: &Config,
-        (key, mut lives, mean, hold): (Key, Vec<Life>, Duration, Duration),
+        (key, mut lives, mean): (Key, Vec<Life>, Duration),
         out: &mut impl Sink<Effect>,
     ) {
         let drawing =
@@ -229,7 +229,7 @@ impl Owner {
         }
         let until = now + self.patience.max(config.probe_timeout);
         let (promises, lives) = (BTreeMap::new(), lives.into_iter().collect());
-        let asked = Asked { id, key, mean, hold, lives, promises, since: now, until, capable };
+        let asked = Asked { id, key, mean, lives, promises, since: now, until, capable };
         lane.phase = Phase::Probing(Box::new(asked));
     }
 

@@ -61,8 +61,7 @@ fn feed(work: &mut Work, at_ms: u64, input: Input) -> Vec<Effect> {
         for effect in out {
             match effect {
                 Effect::Draw { key, eligible, .. } => {
-                    let (lives, guessed) = (eligible, false);
-                    inputs.push_back(Input::Drawn { key, lives, mean: MEAN, guessed });
+                    inputs.push_back(Input::Drawn { key, lives: eligible, mean: MEAN });
                 }
                 Effect::Rank { key, count, hold, patience, bids } => {
                     inputs.push_back(rank(key, (count, hold, patience), bids));

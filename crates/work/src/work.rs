@@ -98,9 +98,8 @@ impl Work {
             Input::Chosen { want, lives, missing } => {
                 self.owner.on_chosen(now, &self.config, (want, lives, missing), out);
             }
-            Input::Drawn { key, lives, mean, guessed } => {
-                let hold = if guessed { Duration::ZERO } else { mean * self.config.hold };
-                self.owner.on_drawn(now, &self.config, (key, lives, mean, hold), out);
+            Input::Drawn { key, lives, mean } => {
+                self.owner.on_drawn(now, &self.config, (key, lives, mean), out);
             }
             Input::Ranked { key, places, waits } => {
                 self.owner.on_ranked(now, &self.config, (key, places, waits), out);

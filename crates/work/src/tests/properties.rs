@@ -112,8 +112,7 @@ impl World {
                     eligible.remove(self.random.below(eligible.len() as u64) as usize);
                 }
                 let mean = Duration::from_micros(self.mean_us);
-                let guessed = self.random.chance(300);
-                self.later(0, n, Input::Drawn { key, lives: eligible, mean, guessed });
+                self.later(0, n, Input::Drawn { key, lives: eligible, mean });
             }
             Effect::Rank { key, count, hold, patience, bids } => {
                 self.later(0, n, rank(key, (count, hold, patience), bids));
