@@ -239,7 +239,6 @@ fn trail_messages() -> Vec<(&'static str, Message)> {
         peer: subject,
         samples_milli: 2_500,
         service_us: 20_000,
-        quality_ppm: 950_000,
         honesty_permille: 1_000,
     };
     vec![

@@ -3,10 +3,10 @@ use std::{
     sync::Arc,
 };
 
-use formic_completion::{Completion, Message as Job};
+use formic_completion::{Completion, Message as Job, Spawn};
 use formic_core::{
-    Blame, Capability, Digest, Fault, JobId, Key, Life, Member, Outcome, PeerId, Protocol, Random,
-    Sink, Time, earliest, mix, transport::CloseReason,
+    Blame, Capability, Descriptor, Digest, Fault, JobId, Key, Life, Member, Outcome, PeerId,
+    Protocol, Random, Sink, Time, earliest, mix, transport::CloseReason,
 };
 use formic_healing::{Belief, Fate, Healing, Standing};
 use formic_identity::SecretKey;
@@ -196,13 +196,7 @@ impl Node {
                 self.cancel(job, reason);
             }
             Input::Spawn { job, owner, index, descriptor, mode } => {
-                self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
-                if self.exclusive.has(TaskId { job, key: owner }) {
-                    return Err(Error::ExclusiveSpawn { job, key: owner });
-                }
-                let origin = Origin::Spawn { index, descriptor: Arc::clone(&descriptor) };
-                let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
-                self.steps.push_back(Step::Completion { job, input, origin });
+                self.on_spawn((job, owner), (index, descriptor), mode)?;
             }
             Input::Decide { job, owner, case } => self.on_decide(job, owner, case)?,
             Input::Opinion { job, instance, ballot } => self.on_opinion(job, instance, ballot),
@@ -231,6 +225,22 @@ impl Node {
             Input::Leave => self.on_leave(),
             Input::Deadline => self.on_deadline(),
         }
+        Ok(())
+    }
+
+    fn on_spawn(
+        &mut self,
+        (job, owner): (JobId, Key),
+        (index, descriptor): (u64, Arc<Descriptor>),
+        mode: Spawn,
+    ) -> Result<(), Error> {
+        self.jobs.get(job).ok_or(Error::UnknownJob { job })?;
+        if self.exclusive.has(TaskId { job, key: owner }) {
+            return Err(Error::ExclusiveSpawn { job, key: owner });
+        }
+        let origin = Origin::Spawn { index, descriptor: Arc::clone(&descriptor) };
+        let input = formic_completion::Input::Spawn { owner, index, descriptor, mode };
+        self.steps.push_back(Step::Completion { job, input, origin });
         Ok(())
     }
 

@@ -111,8 +111,6 @@ pub struct TrailStatus {
     pub samples_milli: u64,
     /// Expected time in a slot, in microseconds. Optimistic where samples are few.
     pub service_us: u64,
-    /// Expected share of good results, in millionths.
-    pub quality_ppm: u32,
     /// How long it takes over what it promises, in thousandths; 1,000 below the bound at which promises count as
     /// broken.
     pub honesty_permille: u32,

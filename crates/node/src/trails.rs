@@ -202,7 +202,6 @@ impl Node {
             peer,
             samples_milli: (trail.count * 1_000) >> 16,
             service_us: trail.service_us,
-            quality_ppm: trail.quality_ppm,
             honesty_permille: trail.honesty_permille,
         })
     }

@@ -18,8 +18,8 @@ use std::{
 };
 
 use formic_consensus::{
-    Certificate, Consensus, Deed, Electorate, InstanceId, Message as VoteMessage, Outcome, Rank,
-    Roster, Standing,
+    Certificate, Consensus, Deed, Electorate, InstanceId, Known, Message as VoteMessage, Outcome,
+    Rank, Roster, Standing,
 };
 use formic_core::{Digest, JobId, Key, Life, PeerId, Time, earliest};
 use formic_identity::PublicKey;
@@ -40,6 +40,8 @@ pub(crate) const COURTS_MAX: usize = 1_024;
 const EARLY_MAX: usize = 256;
 /// Peers without a vote that wait for one decision at most: a job has a few home peers.
 const ASKERS_MAX: usize = 16;
+/// Good signatures that an electorate remembers, twice at most, 32 bytes each.
+const KNOWN: usize = 1_024;
 /// How often others are asked what a vote is about: a round trip of a slow wide-area link.
 const WHAT_EVERY: Duration = Duration::from_millis(250);
 /// How often an undecided case is asked again, of voters that missed it.
@@ -113,6 +115,8 @@ pub(crate) struct Court {
     pub(crate) mesh: Digest,
     pub(crate) voters: Vec<PeerId>,
     pub(crate) roster: Roster<PublicKey>,
+    /// Signatures that need not be checked again.
+    pub(crate) known: Known,
     pub(crate) spkis: BTreeMap<Rank, Vec<u8>>,
     /// `None`: this peer has no vote in it.
     pub(crate) machine: Option<Box<Consensus>>,
@@ -176,8 +180,11 @@ impl Courts {
         }
     }
 
-    /// A decision says something about each of its voters but the author.
+    /// A decision says something about each of its voters but the author, if it came with its ballots.
     fn account(&mut self, judgement: &Judgement) {
+        if !judgement.has_ballots() {
+            return;
+        }
         let proof = &judgement.proof;
         let voted: BTreeSet<PeerId> = judgement.ballots.iter().map(|(peer, _)| *peer).collect();
         for member in proof.electorate.members() {
@@ -259,7 +266,20 @@ impl Court {
         let roster = Roster::of_some(electorate, Vec::new());
         let (spkis, cases, unjudged) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let (early, asked, wake, asks_at) = (VecDeque::new(), BTreeMap::new(), None, None);
-        Self { mesh, voters, roster, spkis, machine, cases, unjudged, early, asked, wake, asks_at }
+        Self {
+            mesh,
+            voters,
+            roster,
+            known: Known::new(KNOWN),
+            spkis,
+            machine,
+            cases,
+            unjudged,
+            early,
+            asked,
+            wake,
+            asks_at,
+        }
     }
 
     pub(crate) const fn electorate(&self) -> &Electorate {

@@ -130,7 +130,6 @@ mod tests {
             peer: PeerId::from_bytes([n; 32]),
             samples_milli: 2_500,
             service_us,
-            quality_ppm: 950_000,
             honesty_permille,
         }
     }

@@ -55,19 +55,6 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
             let held = fence.as_ref().map_or_else(String::new, |it| format!(" under fence {it}"));
             (key, format!("attempt {attempt} started at {at}{held}"))
         }
-        LogEvent::TaskHeld { key, remaining_ms, .. } => {
-            (key, format!("{at} waits up to {remaining_ms} ms for the lease of its last holder"))
-        }
-        LogEvent::LeaseLost { key, .. } => {
-            (key, format!("{at} lost its lease and stopped the body"))
-        }
-        LogEvent::TaskAdopted { key, .. } => {
-            (key, format!("{at} does not run it: its result is decided already"))
-        }
-        LogEvent::TaskUndecided { key, missing, .. } => {
-            let missing: Vec<_> = missing.iter().map(|who| peer(who)).collect();
-            (key, format!("{at} waits for {}, which keep what is known of it", missing.join(", ")))
-        }
         LogEvent::TaskProgress { key, per_mille, note, .. } => {
             (key, format!("{}.{} % {}", per_mille / 10, per_mille % 10, cut(note)))
         }
@@ -91,6 +78,28 @@ fn about(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
         }
         LogEvent::TaskDivergent { key, .. } => {
             (key, format!("{at} saw a second, different result and did not use it"))
+        }
+        _ => return claimed(story, line, wanted),
+    };
+    (key == wanted).then_some(text)
+}
+
+/// Exclusive tasks.
+fn claimed(story: &Story<'_>, line: &LogLine, wanted: &str) -> Option<String> {
+    let at = story.peer(&line.peer);
+    let (key, text) = match &line.event {
+        LogEvent::TaskHeld { key, remaining_ms, .. } => {
+            (key, format!("{at} waits up to {remaining_ms} ms for the lease of its last holder"))
+        }
+        LogEvent::LeaseLost { key, .. } => {
+            (key, format!("{at} lost its lease and stopped the body"))
+        }
+        LogEvent::TaskAdopted { key, .. } => {
+            (key, format!("{at} does not run it: its result is decided already"))
+        }
+        LogEvent::TaskUndecided { key, missing, .. } => {
+            let missing: Vec<_> = missing.iter().map(|who| story.peer(who)).collect();
+            (key, format!("{at} waits for {}, which keep what is known of it", missing.join(", ")))
         }
         _ => return voted(story, line, wanted),
     };

@@ -22,7 +22,8 @@
 //! task's name, value and files, and returns an object: scores from 0 to 1 by dimension and, if it says no,
 //! `"approve": false`. A `run` command prints that object, with the value in `$VALUE`, the name in `$TASK`, everything in the
 //! file `$FORMIC_PAYLOAD`; it prints nothing for a plain yes, and an exit status other than 0 is a plain no. What cannot
-//! judge (a score of 93, a crash, no agent) votes no as `unable`, and its event log says why.
+//! judge (a score of 93, a crash, no agent) votes no as `unable`, and its event log says why. One that takes longer than the
+//! deadline gives no ballot. A score that is not given counts as 0 where there is a floor.
 //!
 //! ```
 //! use formic::{Threshold, Validation};

@@ -280,6 +280,11 @@ fn a_decision_is_about_its_job_its_task_and_its_ballots() {
     let Some((_, _, Ruling::Decided(decision))) = world.rulings.first() else { panic!("decided") };
     let good = (**decision).clone();
     assert!(good.check(None).is_ok());
+    // Of whoever learned it from the signatures alone: nobody is counted who was not seen.
+    let mut bare = good.clone();
+    bare.body = None;
+    let said = bare.check(None).unwrap().in_words();
+    assert!(said.contains("ballots are not known here") && !said.contains(" of "), "{said}");
     assert!(good.body.is_some(), "ballots are kept");
     let mut bad = vec![good.clone(); 4];
     bad[0].job = JobId::from_bytes([9; 16]);

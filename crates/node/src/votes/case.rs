@@ -216,6 +216,11 @@ impl Judgement {
         self.proof.value.outcome
     }
 
+    /// Whether the ballots came with it: whoever learned a decision from its signatures alone has none to show.
+    pub fn has_ballots(&self) -> bool {
+        self.ballots.len() >= usize::from(self.proof.value.ballots)
+    }
+
     /// How many may judge: all voters but the author.
     pub fn judges(&self) -> usize {
         let author = self.proof.proposal.author;
@@ -252,7 +257,15 @@ impl Judgement {
             asked += &format!(", {missing} without a ballot by then");
         }
         let share = share(policy.threshold);
+        if !self.has_ballots() {
+            let quorum = self.proof.electorate.quorum();
+            asked = format!("as {quorum} voters signed, whose ballots are not known here");
+        }
         match self.outcome() {
+            Outcome::Rejected(Rejection::Floor(dimension)) if !self.has_ballots() => {
+                let name = DIMENSION_NAMES.get(usize::from(dimension)).copied().unwrap_or("score");
+                format!("rejected by ballots: {name} is under its floor, {asked}")
+            }
             Outcome::Approved => format!("approved: {asked}, threshold {share}"),
             Outcome::Rejected(Rejection::Dissent) => {
                 format!("rejected by ballots: {asked}, threshold {share}")

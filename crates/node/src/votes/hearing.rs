@@ -161,7 +161,7 @@ impl Node {
         let now = self.now;
         let Some(court) = self.courts.courts.get_mut(&id) else { return };
         let instance = instance_of(&message, court.electorate());
-        match court.roster.check(message.clone()) {
+        match court.roster.check_known(message.clone(), &mut court.known) {
             Ok(message) => {
                 let misses = !court.cases.contains_key(&instance) && court.asks(instance, now);
                 let input = VoteInput::Message { from: from.peer, message: Box::new(message) };
